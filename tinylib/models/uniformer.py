@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tinylib.errors import UsageError
+from tinylib.models.common import Stem, Step, Triple, VideoClassifier, early_stride
 
 
 class DropPath(nn.Module):
@@ -106,13 +105,13 @@ class LocalBlock(nn.Module):
 class GlobalBlock(nn.Module):
     """Dynamic position embedding, attention between all T*H*W tokens, feed-forward (eqs. 1-3, 6)."""
 
-    def __init__(self, *, dim: int, heads: int, mlp_ratio: int, drop_path: float, ln_eps: float):
+    def __init__(self, *, dim: int, heads: int, mlp_ratio: int, drop_path: float, eps: float):
         super().__init__()
         self.pos_embed = nn.Conv3d(dim, dim, 3, padding=1, groups=dim)
-        self.norm1 = nn.LayerNorm(dim, eps=ln_eps)
+        self.norm1 = nn.LayerNorm(dim, eps=eps)
         self.attn = Attention(dim=dim, heads=heads)
         self.drop_path = DropPath(drop_path)
-        self.norm2 = nn.LayerNorm(dim, eps=ln_eps)
+        self.norm2 = nn.LayerNorm(dim, eps=eps)
         self.mlp = Mlp(dim=dim, hidden=mlp_ratio * dim)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -130,9 +129,9 @@ class SplitBlock(GlobalBlock):
     published Kinetics weights use it.
     """
 
-    def __init__(self, *, dim: int, heads: int, mlp_ratio: int, drop_path: float, ln_eps: float):
-        super().__init__(dim=dim, heads=heads, mlp_ratio=mlp_ratio, drop_path=drop_path, ln_eps=ln_eps)
-        self.t_norm = nn.LayerNorm(dim, eps=ln_eps)
+    def __init__(self, *, dim: int, heads: int, mlp_ratio: int, drop_path: float, eps: float):
+        super().__init__(dim=dim, heads=heads, mlp_ratio=mlp_ratio, drop_path=drop_path, eps=eps)
+        self.t_norm = nn.LayerNorm(dim, eps=eps)
         self.t_attn = Attention(dim=dim, heads=heads)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -148,63 +147,62 @@ class SplitBlock(GlobalBlock):
         return tokens.transpose(1, 2).unflatten(2, (frames, height, width))
 
 
-class UniFormer(nn.Module):
+class UniFormer(VideoClassifier):
     """UniFormer for video (Li et al., ICLR 2022), the winner's transformer.
 
-    video: (B, 3, T, H, W) in [0, 1]  ->  logits: (B, num_classes); any size of at least 32 px and 1 frame
-    Parameters are named as released. Local blocks in the first two stages, global ones in the last two; the rate of
-    `drop_path` grows linearly from 0 at the first block. `temporal_embed` gives the patch embeddings 2-4 a temporal
-    kernel of 3 (the released `STD`). `ln_eps` is that of the blocks: 1e-6 as released, 1e-5 in mmaction2.
-    Differs from the paper: `dropout` before the classifier, 0 there; `stem="low"` gives the first patch embedding a
-    spatial stride of 1 with the same kernel, so that 8 px are enough.
+    video: (B, 3, T, H, W)  ->  maps blocks1 at 1/4 of the size .. blocks4 at 1/32, all at half the frames, and norm.
+    Any size from 32 px on. Base as by default; small: depth (3, 4, 8, 3). Parameters are named as released.
+    The rate of `drop_path` grows linearly from 0 in the first block: released at 0.3 for base and 0.1 for small, 0.4 in
+    the winner's training. `temporal_embed` gives patch embeddings 2-4 a temporal kernel of 3 (the released `STD`).
+    `eps` is that of the blocks' LayerNorms, 1e-6 as released and 1e-5 in mmaction2.
+    Differs from the paper: `dropout` before the head, 0 there. stem="low" takes the spatial stride out of the first
+    patch embedding and keeps its kernel, so that blocks4 is at 1/8 of the size and 8 px are enough.
     """
+
+    head = "head"
 
     def __init__(
         self,
         *,
+        num_classes: int = 400,
         depth: tuple[int, int, int, int] = (5, 8, 20, 7),
         dims: tuple[int, int, int, int] = (64, 128, 320, 512),
         head_dim: int = 64,
         mlp_ratio: int = 4,
-        num_classes: int = 400,
-        dropout: float = 0.0,
         drop_path: float = 0.3,
         split: bool = False,
         temporal_embed: bool = False,
-        stem: Literal["paper", "low"] = "paper",
-        ln_eps: float = 1e-6,
-        mean: tuple[float, float, float] = (0.45, 0.45, 0.45),
-        std: tuple[float, float, float] = (0.225, 0.225, 0.225),
-    ):
-        super().__init__()
+        eps: float = 1e-6,
+        dropout: float = 0.0,
+        stem: Stem = "paper",
+        mean: Triple = (0.45, 0.45, 0.45),
+        std: Triple = (0.225, 0.225, 0.225),
+    ) -> None:
+        super().__init__(dropout=dropout, mean=mean, std=std)
         self.smallest = 32 if stem == "paper" else 8
-        self.patch_embed1 = PatchEmbed(
-            channels=3, dim=dims[0], kernel=(3, 4, 4), stride=(2, 4, 4) if stem == "paper" else (2, 1, 1)
-        )
+        first = early_stride(stem, (2, 4, 4))
         kernel = (3 if temporal_embed else 1, 2, 2)
-        self.patch_embed2 = PatchEmbed(channels=dims[0], dim=dims[1], kernel=kernel, stride=(1, 2, 2))
-        self.patch_embed3 = PatchEmbed(channels=dims[1], dim=dims[2], kernel=kernel, stride=(1, 2, 2))
-        self.patch_embed4 = PatchEmbed(channels=dims[2], dim=dims[3], kernel=kernel, stride=(1, 2, 2))
         rates = iter(torch.linspace(0, drop_path, sum(depth), device="cpu").tolist())
-        block = SplitBlock if split else GlobalBlock
-        stages: list[nn.ModuleList] = []
-        for stage, (blocks, dim) in enumerate(zip(depth, dims, strict=True)):
-            stages.append(
-                nn.ModuleList(
-                    LocalBlock(dim=dim, mlp_ratio=mlp_ratio, drop_path=next(rates))
-                    if stage < 2
-                    else block(
-                        dim=dim, heads=dim // head_dim, mlp_ratio=mlp_ratio, drop_path=next(rates), ln_eps=ln_eps
-                    )
-                    for _ in range(blocks)
-                )
+        channels = 3
+        for number, (blocks, dim) in enumerate(zip(depth, dims, strict=True), start=1):
+            embed = (
+                PatchEmbed(channels=channels, dim=dim, kernel=(3, 4, 4), stride=first)
+                if number == 1
+                else PatchEmbed(channels=channels, dim=dim, kernel=kernel, stride=(1, 2, 2))
             )
-        self.blocks1, self.blocks2, self.blocks3, self.blocks4 = stages
-        self.norm = nn.BatchNorm3d(dims[3])
-        self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(dims[3], num_classes)
-        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1, 1), persistent=False)
+            self.add_module(f"patch_embed{number}", embed)
+            stage = nn.ModuleList()
+            for _ in range(blocks):
+                if number < 3:
+                    stage.append(LocalBlock(dim=dim, mlp_ratio=mlp_ratio, drop_path=next(rates)))
+                else:
+                    block = SplitBlock if split else GlobalBlock
+                    heads = dim // head_dim
+                    stage.append(block(dim=dim, heads=heads, mlp_ratio=mlp_ratio, drop_path=next(rates), eps=eps))
+            self.add_module(f"blocks{number}", stage)
+            channels = dim
+        self.norm = nn.BatchNorm3d(channels)
+        self._modules["head"] = nn.Linear(channels, num_classes)
         for name, module in self.named_modules():
             if isinstance(module, nn.Linear):
                 if name.endswith("t_attn.qkv"):  # the temporal branch starts as a no-op that can still learn
@@ -215,25 +213,20 @@ class UniFormer(nn.Module):
                     nn.init.trunc_normal_(module.weight, std=0.02)
                 nn.init.zeros_(module.bias)
 
-    def features(self, video: Tensor) -> dict[str, Tensor]:
-        """Outputs of the four stages and of the last norm, (B, C, T, H, W), and "pooled", (B, C)."""
+    def get_submodule(self, target: str) -> nn.Module:
+        if target == "head":  # `head` holds the name of the head, which the released networks call "head" too
+            return self._modules["head"]  # type: ignore[return-value]
+        return super().get_submodule(target)
+
+    def normalise(self, video: Tensor) -> Tensor:
+        video = super().normalise(video)
         if min(video.shape[3:]) < self.smallest:
-            raise UsageError(f"UniFormer needs frames of at least {self.smallest} px, got {tuple(video.shape[3:])}")
-        x, maps = (video - self.mean) / self.std, {}
-        for stage in (1, 2, 3, 4):
-            x = getattr(self, f"patch_embed{stage}")(x)
-            for block in getattr(self, f"blocks{stage}"):
-                x = block(x)
-            maps[f"blocks{stage}"] = x
-        maps["norm"] = self.norm(x)
-        maps["pooled"] = maps["norm"].mean((2, 3, 4))
-        return maps
+            raise UsageError(f"UniFormer needs frames of at least {self.smallest} px, not {tuple(video.shape[3:])}")
+        return video
 
-    def forward(self, video: Tensor) -> Tensor:
-        return self.head(self.dropout(self.features(video)["pooled"]))
-
-    def reset_classifier(self, num_classes: int) -> None:
-        """Replace the last layer by a new one for `num_classes`."""
-        self.head = nn.Linear(self.head.in_features, num_classes, device=self.head.weight.device)
-        nn.init.trunc_normal_(self.head.weight, std=0.02)
-        nn.init.zeros_(self.head.bias)
+    def steps(self) -> list[Step]:
+        stages = [
+            (f"blocks{n}", nn.Sequential(getattr(self, f"patch_embed{n}"), *getattr(self, f"blocks{n}")))
+            for n in (1, 2, 3, 4)
+        ]
+        return [*stages, ("norm", self.norm)]
