@@ -7,7 +7,8 @@ answer is (R,); that is what makes the bootstrap one matrix product. Scores are 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, cast
+from itertools import pairwise
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -175,7 +176,7 @@ def ssim(video: Tensor, target: Tensor, *, peak: float = 1.0, size: int = 11, si
     return (luminance * structure).mean(dim=(1, 2, 3)).view(batch, frames, channels).mean(-1)
 
 
-def resamples(groups: Sequence[object], n: int = 1000, seed: int = 0) -> Floats:
+def resamples(groups: ArrayLike, n: int = 1000, seed: int = 0) -> Floats:
     """Weights (n, N) of a cluster bootstrap: whole groups (source videos) are drawn with replacement.
 
     Clips of one video show the same people minutes apart, so resampling single clips would make intervals too narrow.
@@ -194,7 +195,7 @@ def interval(values: Floats, level: float = 0.95) -> tuple[float, float]:
 
 
 def bootstrap(
-    statistic: Statistic, groups: Sequence[object], *, n: int = 1000, seed: int = 0, level: float = 0.95
+    statistic: Statistic, groups: ArrayLike, *, n: int = 1000, seed: int = 0, level: float = 0.95
 ) -> tuple[float, float]:
     """Percentile interval of `statistic(weights (R, N)) -> (R,)` under resampling of whole groups."""
     return interval(statistic(resamples(groups, n, seed)), level)
@@ -205,9 +206,7 @@ def _summaries(scores: Floats, targets: NDArray[Any], threshold: ArrayLike, weig
         return {f"top-{k}": topk(scores, targets, k, weights=weights) for k in (1, 5) if k < scores.shape[1]}
     values: dict[str, Floats] = {}
     for average in ("macro", "micro", "samples"):
-        rates = precision_recall_f1(
-            scores, targets, threshold=threshold, average=cast(Average, average), weights=weights
-        )
+        rates = precision_recall_f1(scores, targets, threshold=threshold, average=average, weights=weights)
         suffix = "" if average == "macro" else f" ({average})"
         values |= {f"{name}{suffix}": rates[:, i] for i, name in enumerate(("Precision", "Recall", "F1"))}
     return values | {"mAP": mean_average_precision(scores, targets, weights=weights)}
@@ -216,7 +215,7 @@ def _summaries(scores: Floats, targets: NDArray[Any], threshold: ArrayLike, weig
 def evaluate(
     scores: ArrayLike | Sequence[ArrayLike],
     targets: ArrayLike,
-    groups: Sequence[object],
+    groups: ArrayLike,
     *,
     threshold: ArrayLike = 0.5,
     n: int = 1000,
@@ -257,7 +256,7 @@ def over_seeds(values: ArrayLike, lows: ArrayLike, highs: ArrayLike) -> tuple[fl
 
 
 def spearman(x: ArrayLike, y: ArrayLike, *, n: int = 1000, seed: int = 0) -> tuple[float, float, float]:
-    """Rank correlation (ties share their mean rank) and its 95% bootstrap interval over pairs; NaN if one is constant."""
+    """Rank correlation (ties share a mean rank) and its 95% bootstrap interval over pairs; NaN if one is constant."""
     from scipy.stats import rankdata
 
     pairs = np.stack([np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)])
@@ -285,9 +284,7 @@ def per_class(
     )
 
 
-def per_group(
-    scores: ArrayLike, targets: ArrayLike, groups: Sequence[object], *, threshold: ArrayLike = 0.5
-) -> pd.DataFrame:
+def per_group(scores: ArrayLike, targets: ArrayLike, groups: ArrayLike, *, threshold: ArrayLike = 0.5) -> pd.DataFrame:
     """One row a group of clips (a domain, say): n, classes there, precision, recall, f1 over those classes, micro f1.
 
     Macro rates of a slice are over the classes that occur in it; else a slice would be scored on what it cannot hold.
@@ -319,7 +316,7 @@ def per_resolution(
     side = np.asarray(sides, dtype=np.float64)
     if ((side <= 0) | (side > RESOLUTION_BINS[-1])).any():
         raise DataError(f"sides must lie in 1..{RESOLUTION_BINS[-1]} pixels, found {side.min():g}..{side.max():g}")
-    names = [f"{low}-{high}" for low, high in zip(RESOLUTION_BINS, RESOLUTION_BINS[1:], strict=False)]
+    names = [f"{low}-{high}" for low, high in pairwise(RESOLUTION_BINS)]
     bins = np.digitize(side, RESOLUTION_BINS, right=True) - 1
     table = per_group(scores, targets, bins, threshold=threshold).sort_values("group", ignore_index=True)
     return table.assign(group=[names[i] for i in table["group"]])
