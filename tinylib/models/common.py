@@ -22,13 +22,13 @@ class VideoClassifier(nn.Module):
     """A network as a list of named steps, a mean over (T, H, W), dropout and one linear head.
 
     video: (B, 3, T, H, W) in [0, 1]  ->  logits: (B, num_classes)
-    A subclass answers `steps` and holds its head under the name `head` says (the official key name).
+    A subclass answers `steps` and holds its head under the name `head_name` says (the official key name).
     `mean` and `std` are in [0, 1] units and never part of the state dict, so that official keys load strictly.
     """
 
     mean: Tensor
     std: Tensor
-    head = "fc"
+    head_name = "fc"
 
     def __init__(self, *, dropout: float, mean: Triple, std: Triple) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ class VideoClassifier(nn.Module):
         x = self.normalise(video)
         for _, step in self.steps():  # keeps no map alive longer than the next step needs it
             x = step(x)
-        return self.get_submodule(self.head)(self.dropout(self.pool(x)))
+        return self.get_submodule(self.head_name)(self.dropout(self.pool(x)))
 
     def features(self, video: Tensor) -> dict[str, Tensor]:
         """Every named map (B, C, T', H', W') in network order, then "pooled" (B, C)."""
@@ -63,17 +63,13 @@ class VideoClassifier(nn.Module):
         maps["pooled"] = self.pool(x)
         return maps
 
-    @property
-    def num_classes(self) -> int:
-        return self.get_submodule(self.head).weight.shape[0]  # type: ignore[union-attr]
-
     def reset_classifier(self, num_classes: int) -> None:
         """A fresh head for `num_classes` classes, on the device and in the type of the old one."""
-        old = self.get_submodule(self.head)
+        old = self.get_submodule(self.head_name)
         if not isinstance(old, nn.Linear):
-            raise TypeError(f"{self.head} is a {type(old).__name__}: this network must replace its head itself")
+            raise TypeError(f"{self.head_name} is a {type(old).__name__}: this network must replace its head itself")
         new = nn.Linear(old.in_features, num_classes, device=old.weight.device, dtype=old.weight.dtype)
-        parent, _, name = self.head.rpartition(".")
+        parent, _, name = self.head_name.rpartition(".")
         setattr(self.get_submodule(parent), name, new)
 
 

@@ -108,7 +108,7 @@ class I3D(VideoClassifier):
     stem="low" removes the first convolution's spatial stride and the second pool: mixed_5c is at 1/8 of the size.
     """
 
-    head = "logits.conv3d"
+    head_name = "logits.conv3d"
 
     def __init__(
         self,

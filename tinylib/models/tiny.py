@@ -37,7 +37,7 @@ class TinyR3D(VideoResNet):
 
 
 class TinyR2Plus1D(VideoResNet):
-    """R(2+1)D-10 at a quarter of the width (0.7 M parameters), our own; maps and stem as `TinyR3D`."""
+    """R(2+1)D-10 at a quarter of the width (0.8 M parameters), our own; maps and stem as `TinyR3D`."""
 
     def __init__(
         self,

@@ -159,7 +159,7 @@ class UniFormer(VideoClassifier):
     patch embedding and keeps its kernel, so that blocks4 is at 1/8 of the size and 8 px are enough.
     """
 
-    head = "head"
+    head_name = "head"
 
     def __init__(
         self,
@@ -202,7 +202,7 @@ class UniFormer(VideoClassifier):
             self.add_module(f"blocks{number}", stage)
             channels = dim
         self.norm = nn.BatchNorm3d(channels)
-        self._modules["head"] = nn.Linear(channels, num_classes)
+        self.head = nn.Linear(channels, num_classes)
         for name, module in self.named_modules():
             if isinstance(module, nn.Linear):
                 if name.endswith("t_attn.qkv"):  # the temporal branch starts as a no-op that can still learn
@@ -212,11 +212,6 @@ class UniFormer(VideoClassifier):
                 else:
                     nn.init.trunc_normal_(module.weight, std=0.02)
                 nn.init.zeros_(module.bias)
-
-    def get_submodule(self, target: str) -> nn.Module:
-        if target == "head":  # `head` holds the name of the head, which the released networks call "head" too
-            return self._modules["head"]  # type: ignore[return-value]
-        return super().get_submodule(target)
 
     def normalise(self, video: Tensor) -> Tensor:
         video = super().normalise(video)
