@@ -24,7 +24,7 @@ class ClipError(DataError):
         self.path, self.reason = str(path), reason
         super().__init__(f"{path}: {reason}")
 
-    def __reduce__(self):  # so that it survives the trip out of a data-loading worker
+    def __reduce__(self) -> tuple[type, tuple[str, str]]:  # so that it survives the trip out of a data-loading worker
         return type(self), (self.path, self.reason)
 
 
@@ -36,5 +36,5 @@ class AnnotationError(DataError):
         where = f"{path}:{line}" if line is not None else str(path)
         super().__init__(f"{where}: {reason}")
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[type, tuple[str, int | None, str]]:
         return type(self), (self.path, self.line, self.reason)
