@@ -1,0 +1,322 @@
+"""The rasteriser: shapes in metres to anti-aliased pixels over a painted background.
+
+Everything is drawn enlarged with sub-pixel corners inside the actor's own box and averaged down, so that motion
+of a fraction of a pixel stays visible at 20 px. Painter's order; a limb is put in front of or behind a panel by the
+side of the panel's plane that it is on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from tinylib.synth.camera import Camera
+from tinylib.synth.primitives import Capsule, Shape
+
+Array = NDArray[np.float64]
+Image = NDArray[np.uint8]
+GAMMA = 2.2
+SHIFT = 4  # fractional bits of cv2's corners
+_ARC = np.linspace(0.0, 1.0, 7)
+
+
+@dataclass(frozen=True, slots=True)
+class Light:
+    """Sun, sky and air of a scene."""
+
+    sun: Array  # (3,) unit, towards the sun
+    power: float = 0.75  # of direct light on a surface that faces it
+    ambient: float = 0.42
+    shadow: float = 0.5  # what is left of the light in a shadow
+    haze: tuple[float, float, float] = (0.62, 0.66, 0.7)
+    visibility: float = 600.0  # metres until haze takes 63 %
+
+    def lit(
+        self, colour: Array, facing: Array, depth: Array, sunlit: float = 1.0, emission: Array | float = 0.0
+    ) -> Array:
+        """Linear colours (n, 3) under this light -> 8-bit values with gamma, as floats."""
+        strength = self.ambient + self.power * sunlit * np.clip(facing, 0, 1) + emission
+        air = np.exp(-depth / self.visibility)[:, None]
+        linear = colour * strength[:, None] * air + np.asarray(self.haze) * (1 - air)
+        return np.asarray(255 * np.clip(linear, 0, 1) ** (1 / GAMMA))
+
+
+@dataclass(frozen=True)
+class Pack:
+    """Shapes as arrays, in world metres: n capsules, and m faces padded to k corners by repeating the last."""
+
+    ends: Array  # (n, 2, 3)
+    radii: Array  # (n, 2)
+    tint: Array  # (n, 3)
+    corners: Array  # (m, k, 3)
+    paint: Array  # (m, 3)
+    glow: Array  # (m,)
+    two_sided: NDArray[np.bool_]  # (m,)
+    limb_of: NDArray[np.int64]  # (n,) which actor
+    panel_of: NDArray[np.int64]  # (m,)
+
+    @staticmethod
+    def of(actors: Sequence[Sequence[Shape]]) -> Pack:
+        """All actors of one moment, in the order given."""
+        shapes = [shape for actor in actors for shape in actor]
+        owner = [(number, shape) for number, actor in enumerate(actors) for shape in actor]
+        capsules = [s for s in shapes if isinstance(s, Capsule)]
+        faces = [s for s in shapes if not isinstance(s, Capsule)]
+        k = max((len(f.points) for f in faces), default=3)
+        corners = np.empty((len(faces), k, 3))
+        for i, face in enumerate(faces):
+            n = len(face.points)
+            corners[i, :n] = face.points
+            corners[i, n:] = face.points[-1]
+        return Pack(
+            np.array([(c.a, c.b) for c in capsules], float).reshape(-1, 2, 3),
+            np.array([(c.ra, c.rb) for c in capsules], float).reshape(-1, 2),
+            np.array([c.colour for c in capsules], float).reshape(-1, 3),
+            corners,
+            np.array([f.colour for f in faces], float).reshape(-1, 3),
+            np.array([f.emission for f in faces], float),
+            np.array([f.two_sided for f in faces], bool),
+            np.array([i for i, s in owner if isinstance(s, Capsule)], np.int64),
+            np.array([i for i, s in owner if not isinstance(s, Capsule)], np.int64),
+        )
+
+    def points(self) -> Array:
+        return np.concatenate((self.ends.reshape(-1, 3), self.corners.reshape(-1, 3)))
+
+    def moved(self, turn: Array, shift: Array) -> Pack:
+        """Turned by the (3, 3) matrix, then shifted."""
+        return replace(self, ends=self.ends @ turn.T + shift, corners=self.corners @ turn.T + shift)
+
+    def towards(self, other: Pack, share: float) -> Pack:
+        """A pose between two frames (for motion blur); itself where the shapes changed in number."""
+        if self.ends.shape != other.ends.shape or self.corners.shape != other.corners.shape:
+            return self
+        ends, corners = self.ends * (1 - share) + other.ends * share, self.corners * (1 - share) + other.corners * share
+        return replace(self, ends=ends, corners=corners)
+
+
+def stadiums(a: Array, b: Array, ra: Array, rb: Array) -> Array:
+    """Hulls of two circles each: (n, 2), (n, 2), (n), (n) -> (n, 14, 2) polygons."""
+    step = b - a
+    length = np.hypot(step[:, 0], step[:, 1])
+    inner = length <= np.abs(ra - rb) + 1e-9  # one circle holds the other
+    big = np.where(rb > ra, 1, 0)[:, None]
+    a, b = np.where(inner[:, None] & (big == 1), b, a), np.where(inner[:, None] & (big == 0), a, b)
+    largest = np.maximum(ra, rb)
+    ra, rb = np.where(inner, largest, ra), np.where(inner, largest, rb)
+    angle = np.arctan2(step[:, 1], step[:, 0])[:, None]
+    beta = np.arccos(np.clip((ra - rb) / np.maximum(length, 1e-9), -1, 1))[:, None]
+    beta = np.where(inner[:, None], np.pi / 2, beta)
+    first = angle + beta + (2 * np.pi - 2 * beta) * _ARC
+    second = angle - beta + 2 * beta * _ARC
+    arc_a = a[:, None] + ra[:, None, None] * np.stack((np.cos(first), np.sin(first)), -1)
+    arc_b = b[:, None] + rb[:, None, None] * np.stack((np.cos(second), np.sin(second)), -1)
+    return np.concatenate((arc_a, arc_b), axis=1)
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """Polygons of one pose on one view, back to front, ready to fill."""
+
+    polygons: list[Array]  # (k, 2) px
+    colours: list[tuple[float, ...]]
+    owners: list[int]  # which actor each polygon belongs to
+    shadows: list[Array]
+    box: tuple[float, float, float, float]  # of polygons and shadows, px
+    tight: tuple[float, float, float, float]  # of polygons
+    depth: float  # mean distance along the optical axis, m
+
+
+def _normals(corners: Array) -> Array:
+    normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    return normal / np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
+
+
+def _inside(point: Array, polygons: Array) -> NDArray[np.bool_]:
+    """Which convex polygons (m, k, 2) hold which points (n, 2) -> (n, m)."""
+    edge = np.roll(polygons, -1, axis=1) - polygons
+    to = point[:, None, None] - polygons[None]
+    cross = edge[None, ..., 0] * to[..., 1] - edge[None, ..., 1] * to[..., 0]
+    return np.asarray((cross >= -1e-9).all(2) | (cross <= 1e-9).all(2))
+
+
+def outline(pack: Pack, camera: Camera) -> tuple[Array, float]:
+    """The tight box (x0, y0, x1, y1) of a pose, and its depth, without drawing it."""
+    points, depth = camera.project(pack.points())
+    reach = np.zeros(len(points))
+    n = 2 * len(pack.ends)
+    reach[:n] = pack.radii.ravel() * camera.f / depth[:n]
+    low, high = (points - reach[:, None]).min(0), (points + reach[:, None]).max(0)
+    return np.array((*low, *high)), float(depth.mean())
+
+
+def draw(pack: Pack, camera: Camera, light: Light, *, sunlit: float = 1.0, shrink: float = 0.0) -> Drawing:
+    """Order and shade one pose.
+
+    shrink: taken off every limb's radius, px: what cv2's filling adds to an outline.
+    """
+    n, eye = len(pack.ends), np.array((0.0, 0.0, camera.z))
+    uv, depth = camera.project(pack.ends)
+    scale = camera.f / depth
+    radii = np.maximum(pack.radii * scale - shrink, 0.6 * shrink)
+    a, b, ra, rb = uv[:, 0], uv[:, 1], radii[:, 0], radii[:, 1]
+    middle = pack.ends.mean(1)
+    away = depth.mean(1) if n else np.zeros(0)
+    hulls = stadiums(a, b, ra, rb)
+    # The sun across the limb: its part across the axis on the image picks the bright side.
+    tip, _ = camera.project(middle + 0.2 * light.sun)
+    sunward = tip - uv.mean(1) if n else np.zeros((0, 2))
+    sunward /= np.maximum(np.linalg.norm(sunward, axis=1, keepdims=True), 1e-9)
+    bright = stadiums(
+        a + sunward * ra[:, None] * 0.34, b + sunward * rb[:, None] * 0.34, ra * 0.62, rb * 0.62
+    )  # fmt: skip
+    side = light.lit(pack.tint, np.full(n, 0.18), away, sunlit)
+    face_on = light.lit(pack.tint, np.full(n, 0.8), away, sunlit)
+
+    corners, distance = camera.project(pack.corners)
+    normal = _normals(pack.corners) if len(pack.corners) else np.zeros((0, 3))
+    to_eye = ((eye - pack.corners.mean(1)) * normal).sum(1) if len(normal) else np.zeros(0)
+    facing = np.where(to_eye[:, None] < 0, -normal, normal)
+    seen = pack.two_sided | (to_eye > 0)
+    panel = light.lit(
+        pack.paint, facing @ light.sun, distance.mean(1) if len(normal) else np.zeros(0), sunlit, pack.glow
+    )
+
+    order: list[tuple[float, int]] = []
+    faces = [int(i) for i in np.argsort(-distance.mean(1))] if len(normal) else []
+    faces = [i for i in faces if seen[i]]
+    rank = {face: float(at) for at, face in enumerate(faces)}
+    if n and faces:
+        hit = _inside(uv.mean(1), corners)
+        front = ((middle[:, None] - pack.corners[None, :, 0]) * facing[None]).sum(-1) > 0
+        far = np.array([distance[i].mean() for i in faces])
+        for c in range(n):
+            over = [rank[f] for f in faces if hit[c, f]]
+            hidden = [rank[f] for f in faces if hit[c, f] and not front[c, f]]
+            slot = min(hidden) if hidden else (max(over) + 1 if over else float((far > away[c]).sum()))
+            order.append((slot - 0.5 + 1e-4 / away[c], c))
+    else:
+        order = [(-float(d), c) for c, d in enumerate(away)]
+    order += [(at, n + face) for face, at in rank.items()]
+
+    polygons: list[Array] = []
+    colours: list[tuple[float, ...]] = []
+    owners: list[int] = []
+    for _, i in sorted(order):
+        if i >= n:
+            polygons.append(corners[i - n])
+            colours.append(tuple(panel[i - n]))
+            owners.append(int(pack.panel_of[i - n]))
+        else:
+            polygons += (hulls[i], bright[i])
+            colours += (tuple(side[i]), tuple(face_on[i]))
+            owners += [int(pack.limb_of[i])] * 2
+
+    shadows = _shadows(pack, camera, light) if sunlit > 0 and light.shadow < 1 else []
+    solid = np.concatenate(polygons) if polygons else np.zeros((1, 2))
+    everything = np.concatenate((solid, *shadows))
+    mean = float(np.concatenate((away, distance.mean(1))).mean()) if polygons else np.inf
+    box, tight = (*everything.min(0), *everything.max(0)), (*solid.min(0), *solid.max(0))
+    return Drawing(polygons, colours, owners, shadows, box, tight, mean)
+
+
+def _shadows(pack: Pack, camera: Camera, light: Light) -> list[Array]:
+    """Polygons on the ground where the sun does not reach: one a limb, and one hull for the panels of each actor."""
+    slope = light.sun[:2] / max(light.sun[2], 0.2)
+    polygons: list[Array] = []
+    if len(pack.ends):
+        ground = pack.ends.copy()
+        ground[..., :2] -= ground[..., 2:] * slope
+        ground[..., 2] = 0
+        uv, depth = camera.project(ground)
+        radii = pack.radii * camera.f / depth
+        flat = float(np.clip(camera.z / depth.mean() * 1.0, 0.05, 1.0))  # how much the view flattens the ground
+        squash = np.array((1.0, 1 / flat))
+        polygons += list(stadiums(uv[:, 0] * squash, uv[:, 1] * squash, radii[:, 0], radii[:, 1]) / squash)
+    for owner in np.unique(pack.panel_of):
+        ground = pack.corners[pack.panel_of == owner].reshape(-1, 3)
+        ground = ground * (1, 1, 0) - ground[:, 2:] * np.array((*slope, 0))
+        uv, _ = camera.project(ground)
+        hull = cv2.convexHull(uv.astype(np.float32))
+        polygons.append(np.asarray(hull[:, 0], float))
+    return polygons
+
+
+def fixed(polygon: Array, origin: tuple[float, float], zoom: float) -> NDArray[np.int32]:
+    """Corners in cv2's fixed point on an enlarged canvas whose pixel (0, 0) starts at `origin`."""
+    return np.rint(((polygon - origin) * zoom - 0.5) * (1 << SHIFT)).astype(np.int32)
+
+
+def fill(canvas: NDArray, drawing: Drawing, origin: tuple[float, float], zoom: float, *, ids: bool = False) -> None:
+    """Paint the polygons, back to front; `ids` paints actor number + 1 instead of colours."""
+    for polygon, colour, owner in zip(drawing.polygons, drawing.colours, drawing.owners, strict=True):
+        cv2.fillConvexPoly(canvas, fixed(polygon, origin, zoom), owner + 1 if ids else colour, cv2.LINE_8, SHIFT)
+
+
+def shade_table(light: Light) -> Image:
+    """8-bit values in the light -> in a shadow."""
+    return np.rint(np.arange(256) * light.shadow ** (1 / GAMMA)).astype(np.uint8)
+
+
+@dataclass(frozen=True)
+class Backdrop:
+    """What never moves, painted: colours, and what may stand before an actor."""
+
+    image: Image  # (H, W, 3)
+    depth: NDArray[np.float32]  # (H, W): of standing things, m; inf where the ground or sky is seen
+    cover: Image  # (H, W): how much of the pixel a standing thing fills, 0 to 255
+    shade: Image  # (H, W): 255 in the static shadows
+
+
+@dataclass(frozen=True)
+class Patch:
+    """Where a frame was changed: rows y0:y1, columns x0:x1."""
+
+    x0: int
+    y0: int
+    x1: int
+    y1: int
+
+
+def zoom_for(height: float) -> int:
+    return 4 if height < 24 else 3 if height < 96 else 2
+
+
+def composite(frame: Image, backdrop: Backdrop, poses: Sequence[Drawing], light: Light, zoom: int) -> Patch | None:
+    """Put a group of actors into `frame` (in place): the mean of its poses while the shutter is open."""
+    boxes = np.array([pose.box for pose in poses])
+    height, width = frame.shape[:2]
+    x0, y0 = (int(np.floor(v)) - 1 for v in boxes[:, :2].min(0))
+    x1, y1 = (int(np.ceil(v)) + 2 for v in boxes[:, 2:].max(0))
+    x0, y0, x1, y1 = max(x0, 0), max(y0, 0), min(x1, width), min(y1, height)
+    if x0 >= x1 or y0 >= y1:
+        return None
+    rows, columns = slice(y0, y1), slice(x0, x1)
+    before = frame[rows, columns]
+    size = ((x1 - x0) * zoom, (y1 - y0) * zoom)
+    ground = cv2.resize(before, size, interpolation=cv2.INTER_NEAREST)
+    standing = backdrop.cover[rows, columns]
+    table = shade_table(light)
+    drawn = []
+    for pose in poses:
+        canvas = ground.copy() if len(poses) > 1 else ground
+        if pose.shadows:
+            mask = np.zeros(size[::-1], np.uint8)
+            for polygon in pose.shadows:
+                cv2.fillConvexPoly(mask, fixed(polygon, (x0, y0), zoom), 255, cv2.LINE_8, SHIFT)
+            shaded = cv2.max(standing, backdrop.shade[rows, columns])
+            if shaded.any():
+                mask[cv2.resize(shaded, size, interpolation=cv2.INTER_NEAREST) > 127] = 0
+            cv2.copyTo(cv2.LUT(canvas, table), mask, canvas)
+        fill(canvas, pose, (x0, y0), zoom)
+        drawn.append(cv2.resize(canvas, (x1 - x0, y1 - y0), interpolation=cv2.INTER_AREA))
+    after = drawn[0] if len(drawn) == 1 else np.mean(drawn, axis=0).astype(np.uint8)
+    if standing.any():
+        alpha = np.where(backdrop.depth[rows, columns] < poses[0].depth, standing, 0)[..., None] / np.float32(255)
+        after = (before * alpha + after * (1 - alpha)).astype(np.uint8)
+    frame[rows, columns] = after
+    return Patch(x0, y0, x1, y1)
