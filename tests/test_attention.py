@@ -1,0 +1,90 @@
+"""Maps scored against hand-made masks."""
+
+import math
+
+import pytest
+import torch
+
+from tinylib import attention
+from tinylib.models.tiny import TinyR3D
+
+
+@pytest.fixture
+def masks():
+    """One clip, two frames of 4x4: the actor is the top left 2x2, then hidden."""
+    masks = torch.zeros(1, 2, 4, 4, dtype=torch.bool)
+    masks[0, 0, :2, :2] = True
+    return masks
+
+
+def test_scores_of_a_perfect_and_an_opposite_map(masks):
+    perfect, opposite = masks.float(), 1 - masks.float()
+    for score in (attention.pointing_game, attention.mass_inside, attention.area_iou):
+        assert score(perfect, masks).tolist() == [1.0]
+        assert score(opposite, masks).tolist() == [0.0]
+
+
+def test_frames_without_an_actor_do_not_count(masks):
+    maps = torch.zeros(1, 2, 4, 4)
+    maps[0, 0, 0, 0] = 3
+    maps[0, 0, 3, 3] = 1
+    maps[0, 1, 3, 3] = 9
+    assert attention.mass_inside(maps, masks).item() == 0.75
+    assert attention.pointing_game(maps, masks).item() == 1.0
+
+
+def test_a_clip_without_an_actor_is_nan():
+    assert math.isnan(attention.mass_inside(torch.ones(1, 2, 4, 4), torch.zeros(1, 2, 4, 4, dtype=torch.bool)).item())
+
+
+def test_area_iou_takes_as_many_pixels_as_the_mask(masks):
+    maps = torch.zeros(1, 2, 4, 4)
+    maps[0, 0, :2, 1:3] = torch.tensor([[4.0, 3.0], [2.0, 1.0]])  # half on the actor
+    assert attention.area_iou(maps, masks).item() == pytest.approx(2 / 6)
+
+
+def test_pointing_tolerance_in_pixels(masks):
+    maps = torch.zeros(1, 2, 4, 4)
+    maps[0, 0, 0, 2] = 1  # one pixel to the right of the actor
+    assert attention.pointing_game(maps, masks).item() == 0
+    assert attention.pointing_game(maps, masks, tolerance=1).item() == 1
+
+
+def test_uniform_map_has_the_masks_share_of_mass(masks):
+    assert attention.mass_inside(torch.ones(1, 2, 4, 4), masks).item() == pytest.approx(4 / 16)
+
+
+def test_motion_baseline_is_where_pixels_change():
+    video = torch.zeros(1, 3, 5, 8, 8)
+    video[:, :, 2, 3, 4] = 1
+    maps = attention.motion_baseline(video, blur=1)
+    assert maps.shape == (1, 5, 8, 8)
+    assert maps[0, :, 3, 4].tolist() == [0.0, 0.5, 1.0, 0.5, 0.0]
+    assert maps.sum() == 2
+
+
+def test_centre_baseline_is_symmetric_and_peaks_in_the_middle():
+    maps = attention.centre_baseline((2, 6, 8))
+    torch.testing.assert_close(maps, maps.flip(2, 3))
+    assert maps[0, 0].argmax().item() in (2 * 8 + 3, 2 * 8 + 4, 3 * 8 + 3, 3 * 8 + 4)
+
+
+def test_match_averages_areas():
+    teacher = torch.arange(16.0).view(1, 1, 4, 4)
+    assert attention.match(teacher, torch.zeros(1, 1, 2, 2)).tolist() == [[[[2.5, 4.5], [10.5, 12.5]]]]
+
+
+def test_stretch_handles_a_constant_map():
+    assert attention.stretch(torch.full((1, 1, 2, 2), 3.0)).tolist() == [[[[0, 0], [0, 0]]]]
+
+
+def test_gradient_map_follows_the_target_class():
+    network = TinyR3D(num_classes=4).eval()
+    video = torch.rand(2, 3, 8, 28, 28)
+    last = [name for name in network.features(video) if name != "pooled"][-1]
+    maps = attention.gradient_map(network, video, last, torch.tensor([0, 3]))
+    other = attention.gradient_map(network, video, last, torch.tensor([1, 3]))
+    assert maps.shape == network.features(video)[last][:, 0].shape
+    assert (maps >= 0).all()
+    assert not torch.equal(maps[0], other[0])
+    torch.testing.assert_close(maps[1], other[1])
