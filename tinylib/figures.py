@@ -18,6 +18,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from tinylib.errors import UsageError
+from tinylib.metrics import spearman
 
 # Okabe-Ito: told apart by colour-blind readers, in print and on screen
 BLUE, ORANGE, GREEN, PINK, YELLOW, SKY, BLACK = (
@@ -51,6 +52,9 @@ STYLE: Any = {
 }
 
 
+styled = matplotlib.rc_context(STYLE)  # as a decorator
+
+
 class Figure(matplotlib.figure.Figure):
     """A figure that a notebook shows as a picture whatever its backend is."""
 
@@ -58,17 +62,16 @@ class Figure(matplotlib.figure.Figure):
         return png(self)
 
 
+@styled
 def png(figure: matplotlib.figure.Figure) -> bytes:
-    with matplotlib.rc_context(STYLE):
-        data = io.BytesIO()
-        figure.savefig(data, format="png", bbox_inches="tight", facecolor="white")
+    data = io.BytesIO()
+    figure.savefig(data, format="png", bbox_inches="tight", facecolor="white")
     return data.getvalue()
 
 
 def _axes(rows: int = 1, columns: int = 1, *, size: tuple[float, float], **sharing: Any) -> tuple[Figure, NDArray[Any]]:
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=size, layout="constrained")
-        return figure, figure.subplots(rows, columns, squeeze=False, **sharing)
+    figure = Figure(figsize=size, layout="constrained")
+    return figure, figure.subplots(rows, columns, squeeze=False, **sharing)
 
 
 def _plain(axes: Axes) -> None:
@@ -89,6 +92,7 @@ def _frame(clip: NDArray[np.uint8], at: float = 0.5) -> NDArray[np.uint8]:
     return clip[min(len(clip) - 1, int(at * len(clip)))] if clip.ndim == 4 else clip
 
 
+@styled
 def contact_sheet(
     clips: Mapping[str, NDArray[np.uint8]], *, columns: int = 6, same_scale: bool = False, width: float = 10.0
 ) -> Figure:
@@ -117,6 +121,7 @@ def _wrap(text: str, width: int) -> str:
     return "\n".join(textwrap.wrap(text, width)[:3])
 
 
+@styled
 def side_by_side(clips: Mapping[str, NDArray[np.uint8]], *, moments: int = 4, height: float = 1.9) -> Figure:
     """The same moments of several versions of a clip, one version a row."""
     figure, grid = _axes(len(clips), moments, size=(moments * height, len(clips) * height))
@@ -128,6 +133,7 @@ def side_by_side(clips: Mapping[str, NDArray[np.uint8]], *, moments: int = 4, he
     return figure
 
 
+@styled
 def attention_grid(
     base: Mapping[str, NDArray[np.uint8]], maps: Mapping[str, NDArray[np.uint8]], *, moments: int = 4
 ) -> Figure:
@@ -147,6 +153,7 @@ def attention_grid(
     return figure
 
 
+@styled
 def full_frame(
     frame: NDArray[np.uint8],
     boxes: Mapping[str, Sequence[float]],
@@ -178,6 +185,7 @@ def full_frame(
     return figure
 
 
+@styled
 def class_counts(counts: Mapping[str, Mapping[str, int]], *, title: str = "", log: bool = True) -> Figure:
     """Clips a class, a bar a source (TinyVIRAT Fig. 4, TinyAction Fig. 2); classes by the first source's counts."""
     names = sorted({n for of in counts.values() for n in of}, key=lambda n: (-next(iter(counts.values())).get(n, 0), n))
@@ -215,6 +223,7 @@ def _bars(
     return figure
 
 
+@styled
 def grouped_bars(
     series: Mapping[str, Mapping[str, float]], *, title: str = "", label: str = "", log: bool = False
 ) -> Figure:
@@ -237,6 +246,7 @@ def grouped_bars(
     return figure
 
 
+@styled
 def stacked_sizes(shares: Mapping[str, Mapping[str, Sequence[float]]], bins: Sequence[str]) -> Figure:
     """Per class the share of clips in each resolution bin, in per cent, one panel a source (TinyAction Fig. 3)."""
     names = list(next(iter(shares.values())))
@@ -256,6 +266,7 @@ def stacked_sizes(shares: Mapping[str, Mapping[str, Sequence[float]]], bins: Seq
     return figure
 
 
+@styled
 def actor_sizes(datasets: Mapping[str, tuple[float, float]]) -> Figure:
     """TinyVIRAT Figs 2 and 3: actor size over frame size in per cent, and actor size against frame size in pixels.
 
@@ -276,6 +287,7 @@ def actor_sizes(datasets: Mapping[str, tuple[float, float]]) -> Figure:
     return figure
 
 
+@styled
 def histograms(series: Mapping[str, Sequence[float]], *, bins: Any = 24, title: str = "", label: str = "") -> Figure:
     """Densities of lengths or sides, ours beside the real law; a series may be an (edges, counts) pair of arrays."""
     figure, grid = _axes(size=(6, 3.2))
@@ -292,6 +304,7 @@ def histograms(series: Mapping[str, Sequence[float]], *, bins: Any = 24, title: 
     return figure
 
 
+@styled
 def class_scores(scores: Mapping[str, Mapping[str, float]], *, title: str = "", label: str = "F1") -> Figure:
     """A score a class, one bar a model (TinyAction Fig. 4)."""
     names = list(dict.fromkeys(n for of in scores.values() for n in of))
@@ -299,6 +312,7 @@ def class_scores(scores: Mapping[str, Mapping[str, float]], *, title: str = "", 
     return _bars(figure, grid[0, 0], names, scores, title=title, label=label, form="{:.2f}")
 
 
+@styled
 def scatter(
     points: Mapping[str, Mapping[str, tuple[float, float]]],
     *,
@@ -309,7 +323,7 @@ def scatter(
 ) -> Figure:
     """A class's score against something of the class, a colour a model, with Spearman's rho (TinyAction Figs 5, 6).
 
-    points: model -> class -> (x, y). The interval is Fisher's, with Bonett and Wright's standard error.
+    points: model -> class -> (x, y).
     """
     figure, grid = _axes(size=(7.5, 4.2))
     axes = grid[0, 0]
@@ -329,18 +343,7 @@ def scatter(
     return figure
 
 
-def spearman(x: NDArray[Any], y: NDArray[Any]) -> tuple[float, float, float]:
-    """Rank correlation and its 95% interval; nan where fewer than four points or a constant side leave it undefined."""
-    from scipy.stats import spearmanr
-
-    if len(x) < 4 or np.ptp(x) == 0 or np.ptp(y) == 0:
-        return float("nan"), float("nan"), float("nan")
-    rho = float(spearmanr(x, y).statistic)
-    bound = np.clip(rho, -0.999999, 0.999999)
-    half = 1.959964 * np.sqrt((1 + bound**2 / 2) / (len(x) - 3))
-    return rho, float(np.tanh(np.arctanh(bound) - half)), float(np.tanh(np.arctanh(bound) + half))
-
-
+@styled
 def learning_curves(
     runs: Mapping[str, Sequence[Mapping[str, float]]], *, columns: Sequence[str] = ("loss",), x: str = "epoch"
 ) -> Figure:
@@ -357,6 +360,7 @@ def learning_curves(
     return figure
 
 
+@styled
 def confusion(table: NDArray[Any], classes: Sequence[str], *, title: str = "") -> Figure:
     """Rows: true class, columns: predicted, each row in per cent of its clips."""
     counts = np.asarray(table, float)

@@ -106,7 +106,8 @@ def _select(label: str, options: Iterable[str], attribute: str, *, everything: b
 
 def _markup(view: dict[str, Any], before: str, panes: str, after: str) -> str:
     data = html.escape(json.dumps(view, separators=(",", ":")), quote=True)
-    return f'<div class="tl-view" data-view="{data}">{before}<div class="tl-panes">{panes}</div>{after}</div>'
+    grid = " tl-grid" if "filters" in view else ""
+    return f'<div class="tl-view" data-view="{data}">{before}<div class="tl-panes{grid}">{panes}</div>{after}</div>'
 
 
 def player(

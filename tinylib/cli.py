@@ -1,0 +1,167 @@
+"""The `tinylib` command. Exit codes: 0 done, 1 the data is bad (listed), 2 the call is wrong."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from tinylib import __version__
+from tinylib.errors import TinylibError, UsageError
+
+Command = Callable[[argparse.Namespace], int]
+
+
+class Parser(argparse.ArgumentParser):
+    """One line for a wrong call, not the whole usage."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message} (see {self.prog} --help)")
+
+
+def synth(args: argparse.Namespace) -> int:
+    from tinylib.synth.write import generate
+
+    generate(args.out, args.profile, args.seed, clips=args.clips, workers=args.workers, scheduler=args.scheduler)
+    return 0
+
+
+def build(args: argparse.Namespace) -> int:
+    from tinylib.datasets.build import build as build_clips
+    from tinylib.datasets.construct import RULES
+
+    if args.videos is None and not args.dry_run:
+        raise UsageError("build: --videos DIR is needed, unless --dry-run")
+    report = build_clips(
+        args.annotations,
+        args.videos,
+        args.out,
+        RULES[args.rule],
+        dry_run=args.dry_run,
+        workers=args.workers,
+        scheduler=args.scheduler,
+    )
+    print(report)
+    return 0
+
+
+def check(args: argparse.Namespace) -> int:
+    from tinylib.datasets.check import check as check_dataset
+
+    report = check_dataset(args.root)
+    print(report)
+    return 0 if report.ok else 1
+
+
+def convert(args: argparse.Namespace) -> int:
+    from tinylib.models.official import convert as convert_checkpoint
+
+    convert_checkpoint(args.name, args.official, args.out)
+    print(f"{args.out}: {args.name} written")
+    return 0
+
+
+def reports(args: argparse.Namespace) -> int:
+    import yaml
+
+    from tinylib.reports import run
+
+    parameters = {name: yaml.safe_load(value) for name, value in args.parameter}
+    only = [part.strip() for part in args.only.split(",") if part.strip()]
+    statuses = run(args.notebooks, args.profile, only, args.out, args.scheduler, parameters, force=args.force)
+    out = args.out or Path("reports", args.profile)
+    print(f"{out}/index.html: {sum(s.state == 'done' for s in statuses)} of {len(statuses)} notebooks done")
+    return 0 if all(status.state == "done" for status in statuses) else 1
+
+
+def parser() -> argparse.ArgumentParser:
+    top = Parser(prog="tinylib", description="Recognising actions in very low-resolution video.", allow_abbrev=False)
+    top.add_argument("--version", action="version", version=f"tinylib {__version__}")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
+
+    def command(name: str, function: Command, what: str) -> argparse.ArgumentParser:
+        made: argparse.ArgumentParser = commands.add_parser(name, help=what, description=what, allow_abbrev=False)
+        made.set_defaults(function=function)
+        made.add_argument("--debug", action="store_true", help="show the traceback of an error")
+        return made
+
+    profile: dict[str, Any] = {"choices": ("smoke", "demo", "full"), "default": "demo"}
+
+    make = command("synth", synth, "make SynthVIRAT")
+    make.add_argument("--out", type=Path, required=True, metavar="DIR")
+    make.add_argument("--clips", type=_positive, metavar="N", help="about how many clips (default: the profile's)")
+    make.add_argument("--seed", type=int, default=0)
+    make.add_argument("--profile", **profile)
+    _scaling(make)
+
+    cut = command("build", build, "cut tiny clips from raw video")
+    cut.add_argument("rule", choices=("virat", "meva"), help="the rule of TinyVIRAT (virat) or of its v2 part (meva)")
+    cut.add_argument("--annotations", type=_folder, required=True, metavar="DIR")
+    cut.add_argument("--videos", type=_folder, metavar="DIR")
+    cut.add_argument("--out", type=Path, required=True, metavar="DIR")
+    cut.add_argument("--dry-run", action="store_true", help="write the index alone; needs no video")
+    _scaling(cut)
+
+    verify = command("check", check, "verify a dataset; exit 1 and a list if anything is wrong")
+    verify.add_argument("root", type=_folder, metavar="DIR")
+
+    port = command("convert", convert, "import an official checkpoint")
+    port.add_argument("name", metavar="NAME", help="a classifier's or super-resolver's name")
+    port.add_argument("official", type=_file, metavar="OFFICIAL.pth")
+    port.add_argument("out", type=Path, metavar="OUT.safetensors")
+
+    graph = command("reports", reports, "run the notebook graph, render, index")
+    graph.add_argument("--profile", **profile)
+    graph.add_argument("--only", default="", metavar="04,05", help="numbers or names of notebooks")
+    graph.add_argument("--out", type=Path, metavar="DIR", help="default: reports/PROFILE")
+    graph.add_argument("--scheduler", metavar="ADDRESS", help="a dask scheduler; default: this machine")
+    graph.add_argument("--notebooks", type=_folder, metavar="DIR", help="default: the project's notebooks/")
+    graph.add_argument("-p", "--parameter", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"))
+    graph.add_argument("--force", action="store_true", help="run what is already done, too")
+    return top
+
+
+def _scaling(of: argparse.ArgumentParser) -> None:
+    of.add_argument("--workers", type=_positive, metavar="N", help="processes (default: one a core)")
+    of.add_argument("--scheduler", metavar="ADDRESS", help="a dask scheduler; default: this machine")
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"expected a positive whole number, got {text!r}")
+    return int(text)
+
+
+def _folder(text: str) -> Path:
+    if not Path(text).is_dir():
+        raise argparse.ArgumentTypeError(f"{text}: no such folder")
+    return Path(text)
+
+
+def _file(text: str) -> Path:
+    if not Path(text).is_file():
+        raise argparse.ArgumentTypeError(f"{text}: no such file")
+    return Path(text)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        args = parser().parse_args([a for a in given if a != "--debug"])
+        return int(args.function(args))
+    except KeyboardInterrupt:
+        print("tinylib: interrupted", file=sys.stderr)
+        return 130
+    except Exception as error:
+        if "--debug" in given:
+            raise
+        ours = isinstance(error, TinylibError | OSError)
+        text = str(error) if ours else f"{type(error).__name__}: {error} (unforeseen; --debug shows where)"
+        print(f"tinylib: {' '.join(text.split())}", file=sys.stderr)
+        return 2 if isinstance(error, UsageError) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
