@@ -115,6 +115,6 @@ def fade_by_iteration(iteration: int, *, step: float = 5e-3) -> float:
     return min(1.0, iteration * step)
 
 
-def fade_by_epoch(epoch_of_stage: int, iteration: int, iterations: int, *, epochs: float = 2) -> float:
-    """alpha as the released code computes it: linear over the stage's first `epochs` epochs."""
-    return min(1.0, (epoch_of_stage + iteration / iterations) / epochs)
+def fade_by_epoch(time: float, *, epochs: float = 2) -> float:
+    """alpha as the released code has it: linear over the stage's first `epochs` epochs; `time` in epochs of the stage."""
+    return min(1.0, max(0.0, time / epochs))
