@@ -116,5 +116,5 @@ def fade_by_iteration(iteration: int, *, step: float = 5e-3) -> float:
 
 
 def fade_by_epoch(time: float, *, epochs: float = 2) -> float:
-    """alpha as the released code has it: linear over the stage's first `epochs` epochs; `time` in epochs of the stage."""
+    """alpha as the released code has it: linear over a stage's first `epochs` epochs, of which `time` have gone."""
     return min(1.0, max(0.0, time / epochs))

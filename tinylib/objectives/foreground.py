@@ -19,9 +19,9 @@ class Foreground(nn.Module):
 
     Each step: the classifier learns from super-resolved clips, unmasked and detached; then generator and branch from
     reconstruction_weight * mean(|error| * F.detach()) + attention_weight * action(A(V.detach() * F)) +
-    sparsity * mean(F), with the classifier A held constant. Both detaches matter: without the first F = 0 is the best reconstruction,
-    without the second masking rewrites the super-resolution. Masking happens on the [-1, 1] scale, as released, so
-    what is masked turns mid-grey.
+    sparsity * mean(F), with the classifier A held constant. Both detaches matter: without the first F = 0 is the best
+    reconstruction, without the second masking rewrites the super-resolution. Masking happens on the [-1, 1] scale, as
+    released, so what is masked turns mid-grey.
     batch: "video" (B, 3, T, H, W) in [0, 1] at the generator's output size, "label" multi-hot float or class numbers.
     Differs from the paper: lambda_att stands there for two things; here it is the weight of the action loss (0.5), and
     the sparsity weighs a mean (5e-4, released), not a sum.
