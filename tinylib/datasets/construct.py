@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from zlib import crc32
 
 import numpy as np
@@ -41,7 +42,7 @@ class ViratRule:
 
 @dataclass(frozen=True)
 class MevaRule:
-    """The MEVA part of TinyVIRAT-v2, recovered from its index: 64-frame windows of every activity, sides 56, 112 or more.
+    """The MEVA part of TinyVIRAT-v2, recovered from its index: 64-frame windows, squares of 56, 112 or up to 128 px.
 
     Departs from the released clips in one thing: odd sides above 112 are made even, as H.264 4:2:0 wants them.
     """
@@ -219,9 +220,7 @@ def _streams(known: list[tuple[Activity, _Tube]], merge: str) -> Iterator[_Strea
         yield _Stream(min((a for a, _ in pairs), key=lambda a: a.start), pairs, pairs)
 
 
-def _virat(
-    annotation: VideoAnnotation, tubes: Sequence[_Tube | None], rule: ViratRule, seed: int
-) -> Iterator[Window]:
+def _virat(annotation: VideoAnnotation, tubes: Sequence[_Tube | None], rule: ViratRule, seed: int) -> Iterator[Window]:
     known = [(a, t) for a, t in zip(annotation.activities, tubes, strict=True) if t]
     video = annotation.video_id
     for stream in _streams(known, rule.merge):
@@ -232,7 +231,7 @@ def _virat(
             ends = (edge for a, _ in stream.members for edge in (a.start, a.end + 1) if tiny_labels(a.name, "virat"))
             cuts.update(edge for edge in ends if first < edge <= last)
         marks = sorted(cuts)
-        for piece in zip(marks, marks[1:], strict=False):
+        for piece in pairwise(marks):
             for start, end in _chunks(*piece, rule, rng):
                 boxes = [box for _, tube in stream.cropped if (box := tube.union(start, end))]
                 if not boxes:

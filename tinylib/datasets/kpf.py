@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,11 @@ LAST_FRAME = 1_000_000  # nine hours at 30 fps: a larger frame number is a mista
 LONGEST_GAP = 150  # boxes missing for at most this many frames are interpolated; beyond it the actor was away
 
 # One geometry record a line, as MEVA writes 6,000 of a video: thirty times faster than a YAML parser.
+_Q, _INT, _NUMBER = r"""['"]?""", r"(0|[1-9]\d*)", r"(-?[\d.]+)"
 _GEOM = re.compile(
-    r"""- *\{ *['"]?geom['"]?: *\{ *['"]?id1['"]?: *(0|[1-9]\d*), *['"]?id0['"]?: *\d+, *['"]?ts0['"]?: *(0|[1-9]\d*), *"""
-    r"""['"]?ts1['"]?: *[\d.]+, *['"]?g0['"]?: *(-?[\d.]+) (-?[\d.]+) (-?[\d.]+) (-?[\d.]+)"""
-    r"""(?:, *['"]?[a-z_]+['"]?: *[\w.-]+)* *\} *\} *"""
+    rf"- *\{{ *{_Q}geom{_Q}: *\{{ *{_Q}id1{_Q}: *{_INT}, *{_Q}id0{_Q}: *\d+, *{_Q}ts0{_Q}: *{_INT}, *"
+    rf"{_Q}ts1{_Q}: *[\d.]+, *{_Q}g0{_Q}: *{_NUMBER} {_NUMBER} {_NUMBER} {_NUMBER}"
+    rf"(?:, *{_Q}[a-z_]+{_Q}: *[\w.-]+)* *\}} *\}} *"
 )
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -55,12 +57,16 @@ def read_kpf(activities: str | Path, *, fast: bool = True) -> VideoAnnotation:
             continue
         activity = _activity(activities, line, record)
         if activity.id in lines:
-            raise AnnotationError(activities, line, f"activity id2 {activity.id} is already on line {lines[activity.id]}")
+            raise AnnotationError(
+                activities, line, f"activity id2 {activity.id} is already on line {lines[activity.id]}"
+            )
         lines[activity.id] = line
         lost = [actor for actor in activity.actors if actor not in boxes]
         unknown = [actor for actor in lost if kinds and actor not in kinds]
         if unknown:
-            raise AnnotationError(activities, line, f"actor id1 {unknown[0]} is in neither {geometry.name} nor {types.name}")
+            raise AnnotationError(
+                activities, line, f"actor id1 {unknown[0]} is in neither {geometry.name} nor {types.name}"
+            )
         if lost:
             notes.append(f"{activities.name}:{line}: {activity.name} left out, actor {lost[0]} has no geometry")
         else:
@@ -104,7 +110,9 @@ def _parsed(path: Path, text: str, offset: int) -> Iterator[tuple[int, str, Any]
     except yaml.YAMLError as error:
         problem = getattr(error, "problem_mark", None)
         reason = getattr(error, "problem", None) or "not YAML"
-        raise AnnotationError(path, offset + 1 + (problem.line if problem else 0), f"malformed YAML: {reason}") from None
+        raise AnnotationError(
+            path, offset + 1 + (problem.line if problem else 0), f"malformed YAML: {reason}"
+        ) from None
     except (ValueError, TypeError, RecursionError) as error:  # unhashable keys, impossible dates, absurd nesting
         raise AnnotationError(path, offset + 1, f"malformed YAML: {error}") from None
 
@@ -151,7 +159,9 @@ def _activity(path: Path, line: int, record: Any) -> Activity:
         keys.append(_id(path, line, actor, "id1"))
         first, last = _span(path, line, actor)
         if last < start or first > end:
-            raise AnnotationError(path, line, f"actor {keys[-1]} [{first}, {last}] is outside the activity [{start}, {end}]")
+            raise AnnotationError(
+                path, line, f"actor {keys[-1]} [{first}, {last}] is outside the activity [{start}, {end}]"
+            )
     return Activity(_id(path, line, record, "id2"), name, start, end, tuple(dict.fromkeys(keys)))
 
 
@@ -214,7 +224,7 @@ def _filled(track: dict[int, Box]) -> dict[int, Box]:
     """The track in frame order, linear between keyframes that are not too far apart."""
     frames = sorted(track)
     boxes = {frames[0]: track[frames[0]]}
-    for a, b in zip(frames, frames[1:], strict=False):
+    for a, b in pairwise(frames):
         if 1 < b - a <= LONGEST_GAP + 1:
             for f in range(a + 1, b):
                 w = (f - a) / (b - a)

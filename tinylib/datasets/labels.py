@@ -141,9 +141,26 @@ _OLD_TO_NEW: dict[str, str] = {
 
 # Names of the DIVA annotation of VIRAT beyond the 26; TinyVIRAT's authors dropped them, so they only anchor clips.
 _DIVA_DROPPED = frozenset(
-    "activity_sitting sitting activity_crouching crouching specialized_throwing activity_throwing throwing u_turn "
-    "dropoff_person_vehicle pickup_person_vehicle person_person_interaction pickup setdown drop "
-    "specialized_umbrella digging entering_facility exiting_facility".split()
+    {
+        "activity_sitting",
+        "sitting",
+        "activity_crouching",
+        "crouching",
+        "specialized_throwing",
+        "activity_throwing",
+        "throwing",
+        "u_turn",
+        "dropoff_person_vehicle",
+        "pickup_person_vehicle",
+        "person_person_interaction",
+        "pickup",
+        "setdown",
+        "drop",
+        "specialized_umbrella",
+        "digging",
+        "entering_facility",
+        "exiting_facility",
+    }
 )
 _TINY_BY_CASE = {name.lower(): name for name in CLASSES}
 

@@ -103,7 +103,9 @@ def _events(path: Path, notes: list[str]) -> tuple[dict[int, tuple[int, int, int
         if not start <= frame <= end:
             raise AnnotationError(path, line, f"frame {frame} is outside its event ({start} to {end})")
         if spans.setdefault(event, (kind, start, end)) != (kind, start, end):
-            raise AnnotationError(path, line, f"event {event} was type {spans[event][0]}, frames {spans[event][1:]} before")
+            raise AnnotationError(
+                path, line, f"event {event} was type {spans[event][0]}, frames {spans[event][1:]} before"
+            )
         if not boxes.get(event) and duration != end - start + 1:
             notes.append(f"{path.name}:{line}: event {event} lasts {end - start + 1} frames, {duration} declared")
         _put(path, line, boxes.setdefault(event, {}), frame, _box(path, line, x, y, width, height))
