@@ -101,7 +101,7 @@ class ResidualBlock(nn.Module):
             else:
                 nn.init.kaiming_normal_(parameter)
                 with torch.no_grad():
-                    parameter *= 0.1
+                    parameter.mul_(0.1)
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.conv2(F.relu(self.conv1(x), inplace=True))
