@@ -1,0 +1,37 @@
+"""Training a classifier on labelled clips: the baselines of every paper."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from tinylib.errors import UsageError
+from tinylib.progress import Progress
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+LOSSES: dict[str, Loss] = {"bce": F.binary_cross_entropy_with_logits, "cross_entropy": F.cross_entropy}
+
+
+class Classify(nn.Module):
+    """Logits of a clip against its labels: BCE for several labels, cross-entropy for one (TinyVIRAT, Eq. 4).
+
+    batch: video (B, 3, T, H, W) in [0, 1]; label (B, classes) multi-hot, or (B,) class numbers.
+    loss: a name in LOSSES, or any function (logits, labels) -> scalar.
+    Differs from the paper: Eq. 4 prints BCE without its (1 - y) log(1 - p) term, which is meant.
+    """
+
+    def __init__(self, model: nn.Module, *, loss: str | Loss = "bce"):
+        super().__init__()
+        if isinstance(loss, str) and loss not in LOSSES:
+            raise UsageError(f"loss: expected one of {', '.join(LOSSES)} or a function, found {loss!r}")
+        self.model = model
+        self.loss = LOSSES[loss] if isinstance(loss, str) else loss
+
+    def losses(self, batch: dict[str, Any], progress: Progress) -> dict[str, Tensor]:
+        return {"loss": self.loss(self.model(batch["video"]).float(), batch["label"])}
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        return [{"params": [parameter for parameter in self.model.parameters() if parameter.requires_grad]}]
