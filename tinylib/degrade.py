@@ -81,7 +81,10 @@ def surveillance(
 
 
 def bicubic_batch(video: Tensor, size: Size) -> Tensor:
-    """`bicubic` on the device: same filter (a = -0.5, antialiased); within 1.5/255 of PIL, which rounds twice."""
+    """`bicubic` on the device: same filter (a = -0.5, antialiased).
+
+    Within 1.5/255 of PIL, which rounds twice and, unlike this, clips to [0, 1] between the axes.
+    """
     return _frames(video, lambda x: F.interpolate(x, pair(size), mode="bicubic", antialias=True).clamp(0, 1))
 
 
