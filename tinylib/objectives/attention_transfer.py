@@ -90,10 +90,8 @@ class AttentionTransfer(nn.Module):
         seen = self.model.features(batch["video"])
         blocks, layers = self.layer_weights_at(progress.epoch)
         spatial = [(trust * self._spatial(seen[name], taught[name])).mean() for name in BLOCKS]
-        temporal = [
-            (trust * losses.attention_transfer(seen[name], taught[name], self.reduce)).mean()
-            for name in FULLY_CONNECTED
-        ]
+        pairs = [(seen[name], taught[name]) for name in FULLY_CONNECTED]
+        temporal = [(trust * losses.attention_transfer(*pair, self.reduce)).mean() for pair in pairs]
         parts = {"spatial": _weighted(blocks, spatial), "temporal": _weighted(layers, temporal)}
         total = self.weights[1] * parts["spatial"] + self.weights[2] * parts["temporal"]
         if self.supervised:
