@@ -85,10 +85,10 @@ def windows(annotation: VideoAnnotation, rule: Rule, *, seed: int = 0) -> list[W
     return list(found)
 
 
-def rare_classes(counted: Iterable[Window], min_clips: int) -> dict[str, int]:
-    """Classes with fewer than `min_clips` windows, and how many they have."""
+def rare_classes(classes: Iterable[str], counted: Iterable[Window], min_clips: int) -> dict[str, int]:
+    """Those of `classes` that fewer than `min_clips` of the counted windows have, and how many."""
     counts = Counter(name for window in counted for name in window.labels)
-    return {name: n for name, n in sorted(counts.items()) if n < min_clips}
+    return {name: counts[name] for name in sorted(classes) if counts[name] < min_clips}
 
 
 class _Tube:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tinylib.datasets.labels import CLASSES
+from tinylib.datasets.labels import CLASSES, video_domain
 from tinylib.errors import AnnotationError, DataError, UsageError
 from tinylib.files import inside, write_json
 
@@ -147,10 +147,11 @@ def _tinyvirat_clip(file: Path, number: int, row: Any, prefix: str) -> Clip:
     except DataError as error:
         raise AnnotationError(file, None, f"row {number}: {error}") from None
     video = row["video_id"]
-    domain = "meva" if re.match(r"\d{4}-\d\d-\d\d\.", video) else "virat" if video.startswith("VIRAT") else ""
     frames, height, width = dim
     labels = None if label is None else tuple(label)
-    return Clip(row["id"], prefix + row["path"], video, labels, frames, width, height, domain, row.get("clip_id"))
+    return Clip(
+        row["id"], prefix + row["path"], video, labels, frames, width, height, video_domain(video), row.get("clip_id")
+    )
 
 
 def write_tinyvirat(index: Index, root: str | Path, *, version: int = 1) -> None:

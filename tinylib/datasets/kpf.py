@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from tinylib.datasets.annotations import Activity, Box, Track, VideoAnnotation
-from tinylib.datasets.labels import is_known
+from tinylib.datasets.labels import is_known, video_domain
 from tinylib.errors import AnnotationError
 
 LAST_FRAME = 1_000_000  # nine hours at 30 fps: a larger frame number is a mistake, and would cost memory
@@ -25,11 +25,6 @@ _GEOM = re.compile(
     rf"(?:, *{_Q}[a-z_]+{_Q}: *[\w.-]+)* *\}} *\}} *"
 )
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-
-def video_domain(video_id: str) -> str:
-    """'meva' where the name begins with a date, else 'virat'."""
-    return "meva" if re.match(r"\d{4}-\d\d-\d\d\.", video_id) else "virat"
 
 
 def read_kpf(activities: str | Path, *, fast: bool = True) -> VideoAnnotation:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -186,6 +187,11 @@ DOMAIN_CLASSES: dict[str, tuple[str, ...]] = {
     "virat": CLASSES,
     "meva": tuple(name for name in CLASSES if any(name in labels for labels in MEVA_TO_TINY.values())),
 }
+
+
+def video_domain(video_id: str) -> str:
+    """'meva' where the name of a source video begins with a date, else 'virat'."""
+    return "meva" if re.match(r"\d{4}-\d\d-\d\d\.", video_id) else "virat"
 
 
 def is_known(name: str) -> bool:
