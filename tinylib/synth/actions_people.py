@@ -249,7 +249,7 @@ def companion(p: Player) -> None:
 def talk_phone(p: Player) -> None:
     """A hand with a phone at the ear, elbow out; the other arm goes on."""
     side = p.hand
-    p.reach(side, np.array([0.03, 0.115, -0.03]) + 0.008 * np.stack([wander(p.rng, p.n, 1.0)] * 3, 1), frame="head", elbow=(0.35, 0.9, -0.7))
+    p.reach(side, np.array([0.04, 0.115, -0.06]) + 0.008 * np.stack([wander(p.rng, p.n, 1.0)] * 3, 1), frame="head", elbow=(0.7, 0.6, -1.0))
     p.motion.nod = 0.08 + wander(p.rng, p.n, 0.06)
     p.held.append(lambda person: props.phone(person, side, at_ear=True))
 
@@ -349,7 +349,7 @@ def exercise(p: Player) -> None:
     kind = rng.choice(["stretch", "bend", "kick", "jump", "squat"])
     if kind == "stretch":
         for s in (LEFT, RIGHT):
-            p.reach(s, np.array([0.05, 0.3, 0.42]) * deep + np.array([0.1, 0.25, -0.45]) * (1 - deep), elbow=(0, 1, -0.3))
+            p.reach(s, _raised(0.3 + 2.6 * pulse), elbow=(-0.6, 0.3, -0.3))
         m.lean = -0.15 * pulse
     elif kind == "bend":
         m.lean, m.drop = 1.15 * pulse, 0.12 * pulse
@@ -373,8 +373,13 @@ def exercise(p: Player) -> None:
             feet += np.stack([leftward(m.yaw), -leftward(m.yaw)], 1) * (0.22 * pulse)[:, None, None]
             m.drop = 0.02 + 0.14 * np.maximum(0.0, -np.sin(2 * np.pi * u)) - height
             for s in (LEFT, RIGHT):
-                p.reach(s, np.array([0.0, 0.35, 0.38]) * deep + np.array([0.05, 0.3, -0.45]) * (1 - deep), elbow=(0, 1, 0))
+                p.reach(s, _raised(0.2 + 2.6 * pulse), elbow=(-0.6, 0.3, -0.3))
         m.feet = feet
+
+
+def _raised(angle: Array) -> Array:
+    """A straight arm lifted sideways by `angle` from hanging: its hand in the chest frame, (n, 3)."""
+    return np.stack([np.full_like(angle, 0.05), 0.2 + 0.62 * np.sin(angle), -0.02 - 0.62 * np.cos(angle)], axis=1)
 
 
 def sit(p: Player, *, backwards: bool = False) -> None:

@@ -320,3 +320,12 @@ def composite(frame: Image, backdrop: Backdrop, poses: Sequence[Drawing], light:
         after = (before * alpha + after * (1 - alpha)).astype(np.uint8)
     frame[rows, columns] = after
     return Patch(x0, y0, x1, y1)
+
+
+def part(pack: Pack, actor: int) -> Pack:
+    """One actor's shapes."""
+    limbs, panels = pack.limb_of == actor, pack.panel_of == actor
+    return Pack(
+        pack.ends[limbs], pack.radii[limbs], pack.tint[limbs], pack.corners[panels], pack.paint[panels],
+        pack.glow[panels], pack.two_sided[panels], pack.limb_of[limbs], pack.panel_of[panels],
+    )  # fmt: skip

@@ -1,0 +1,278 @@
+"""The director: puts vignettes into a place and a time so that each can be cut out alone, at its size.
+
+A vignette's distance follows from the side that its clips should have (Z = f E / S); its heading is turned until the
+actor stays large enough in its square; its moment is the first at which its crop meets nobody else's.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinylib.synth.camera import Camera, draw_camera
+from tinylib.synth.plan import Order, Shoot
+from tinylib.synth.primitives import ActorFrame, Vignette
+from tinylib.synth.render import Backdrop, Pack
+from tinylib.synth.scene import Scene, make_scene, paint
+from tinylib.synth.sensor import Sensor
+
+Array = NDArray[np.float64]
+SIZES = {"V": (1280, 720), "M": (960, 536)}
+STEP = 15  # frames between the poses that placing looks at
+MARGIN = 16  # px between what is cut out and anybody else
+GAP = 8  # frames between two vignettes in one place
+LONGEST = 9000  # frames of a video: five minutes
+
+
+class Cast(Protocol):
+    """Who acts: the functions of `tinylib.synth.actions`."""
+
+    vignette: Callable[..., Vignette]
+    distractor: Callable[..., Vignette]
+    crowd: Callable[..., Vignette]
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A vignette in its place: turned by `heading`, its origin at (x, y) m, from frame `start` of the video."""
+
+    order: Order
+    heading: float
+    x: float
+    y: float
+    start: int
+    frames: int
+
+
+class Act:
+    """A placed vignette that can be posed, in world metres."""
+
+    def __init__(self, placed: Placed, cast: Any, domain: str):
+        self.placed = placed
+        self.vignette = perform(placed.order, domain, cast)
+        c, s = math.cos(placed.heading), math.sin(placed.heading)
+        self.turn = np.array(((c, -s, 0.0), (s, c, 0.0), (0.0, 0.0, 1.0)))
+        self.shift = np.array((placed.x, placed.y, 0.0))
+        self._kept: dict[float, tuple[Pack, list[ActorFrame]]] = {}
+
+    def frame(self, time: float) -> tuple[Pack, list[ActorFrame]]:
+        """Shapes in the world and the actors as they came, `time` in frames of the vignette."""
+        if time not in self._kept:
+            actors = list(self.vignette.at(time))
+            pack = Pack.of([actor.shapes for actor in actors]).moved(self.turn, self.shift)
+            self._kept = dict([*list(self._kept.items())[-1:], (time, (pack, actors))])
+        return self._kept[time]
+
+    def pose(self, time: float) -> Pack:
+        return self.frame(min(time, self.placed.frames - 1.0))[0]
+
+    def joints(self, time: float) -> list[dict[str, Array]]:
+        """Named skeleton points of every actor, world metres (empty for vehicles and things)."""
+        actors = self.frame(min(time, self.placed.frames - 1.0))[1]
+        return [{name: self.turn @ at + self.shift for name, at in actor.joints.items()} for actor in actors]
+
+
+@dataclass(frozen=True)
+class Script:
+    """A whole video, ready to shoot."""
+
+    shoot: Shoot
+    camera: Camera
+    scene: Scene
+    sensor: Sensor
+    acts: tuple[Act, ...]
+    frames: int
+    missed: int  # orders that found no place
+
+
+def perform(order: Order, domain: str, cast: Any) -> Vignette:
+    """The vignette of an order."""
+    if order.crowd:
+        return cast.crowd(order.seed, domain, order.frames or 600)
+    if not order.labels:
+        return cast.distractor(order.seed, domain)
+    return cast.vignette(
+        frozenset(order.labels), domain=domain, seed=order.seed, frames=order.frames, confuser=order.confuser
+    )
+
+
+def stage(shoot: Shoot) -> tuple[Scene, Camera, Sensor, Backdrop]:
+    """The empty set of a video: place, camera, sensor and the painted view."""
+    scene = make_scene(shoot.scene, shoot.domain)
+    width, height = (2 * round(side * shoot.scale / 2) for side in SIZES[shoot.domain])
+    rng = np.random.default_rng((shoot.scene, 31))
+    indoor = scene.kind == "hall"
+    camera = draw_camera(rng, width, height, indoor=indoor)
+    return scene, camera, Sensor.draw(rng, indoor=indoor), paint(scene, camera)
+
+
+class _Outline:
+    """The boxes of a vignette's keyframes as it stands somewhere, all frames at once."""
+
+    def __init__(self, packs: list[Pack], times: Array):
+        self.times = times
+        self.points = np.concatenate([pack.points() for pack in packs])
+        reach = [np.concatenate((p.radii.ravel(), np.zeros(p.corners.size // 3))) for p in packs]
+        self.reach = np.concatenate(reach)
+        self.first = np.cumsum([0, *(len(r) for r in reach[:-1])])
+        means = np.array([pack.points().mean(0) for pack in packs])
+        self.middle = (means.min(0) + means.max(0)) / 2 * (1, 1, 0)
+
+    def at(self, turn: Array, shift: Array, camera: Camera) -> tuple[Array, Array]:
+        """(k, 4) boxes and (k) depths."""
+        spots, depth = camera.project(self.points @ turn.T + shift)
+        reach = (self.reach * camera.f / depth)[:, None]
+        low, high = np.minimum.reduceat(spots - reach, self.first), np.maximum.reduceat(spots + reach, self.first)
+        return np.concatenate((low, high), axis=1), depth[self.first]
+
+    def ground(self, turn: Array, shift: Array) -> Array:
+        """Some ground points (n, 2) under it."""
+        return np.asarray((self.points[:: max(1, len(self.first) // 2 * 2 + 1)] @ turn.T + shift)[:, :2])
+
+    def side(self, boxes: Array, chunk: int) -> float:
+        """The longer side of what `chunk` frames cover, on average over where the chunk starts."""
+        sides = []
+        for i, first in enumerate(self.times):
+            last = int(np.searchsorted(self.times, first + chunk, "right"))
+            if i and self.times[last - 1] - first < 0.7 * min(chunk, self.times[-1]):
+                break
+            low, high = boxes[i:last, :2].min(0), boxes[i:last, 2:].max(0)
+            sides.append((high - low).max())
+        return float(np.mean(sides))
+
+
+def _turned(heading: float) -> Array:
+    c, s = math.cos(heading), math.sin(heading)
+    return np.array(((c, -s, 0.0), (s, c, 0.0), (0.0, 0.0, 1.0)))
+
+
+def _square(box: Array) -> Array:
+    half = max(box[2] - box[0], box[3] - box[1]) / 2 + MARGIN
+    cx, cy = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+    return np.array((cx - half, cy - half, cx + half, cy + half))
+
+
+def _meets(a: Array, b: Array) -> NDArray[np.bool_]:
+    """Whether box (4) meets boxes (n, 4)."""
+    return np.asarray((a[0] < b[:, 2]) & (b[:, 0] < a[2]) & (a[1] < b[:, 3]) & (b[:, 1] < a[3]))
+
+
+class _Diary:
+    """Who is where and when, on the image."""
+
+    def __init__(self) -> None:
+        self.boxes, self.squares, self.spans = np.zeros((0, 4)), np.zeros((0, 4)), np.zeros((0, 2))
+
+    def earliest(self, box: Array, frames: int) -> int:
+        square = _square(box)
+        clash = self.spans[_meets(square, self.boxes) | _meets(box, self.squares)]
+        for start in np.unique(np.concatenate(([4.0], clash[:, 1] + GAP))):
+            if not ((start < clash[:, 1] + GAP) & (clash[:, 0] < start + frames + GAP)).any():
+                return int(start)
+        raise AssertionError("after the last one there is always time")
+
+    def add(self, box: Array, start: int, frames: int) -> None:
+        self.boxes = np.concatenate((self.boxes, box[None]))
+        self.squares = np.concatenate((self.squares, _square(box)[None]))
+        self.spans = np.concatenate((self.spans, np.array(((start, start + frames),), float)))
+
+
+def _hidden(boxes: Array, depths: Array, backdrop: Backdrop) -> float:
+    """The largest share of any keyframe's box that something standing covers."""
+    worst = 0.0
+    for (x0, y0, x1, y1), depth in zip(boxes, depths, strict=True):
+        view = slice(max(int(y0), 0), max(int(y1) + 1, 1)), slice(max(int(x0), 0), max(int(x1) + 1, 1))
+        if backdrop.cover[view].size:
+            worst = max(worst, float((backdrop.cover[view] / 255 * (backdrop.depth[view] < depth)).mean()))
+    return worst
+
+
+def _candidates(order: Order, shape: _Outline, camera: Camera, scene: Scene, backdrop: Backdrop, wide: bool,
+                rng: np.random.Generator) -> list[tuple[float, float, float, float, Array]]:  # fmt: skip
+    """Places that fit: (penalty, heading, x, y, box on the image of the whole vignette)."""
+    found: list[tuple[float, float, float, float, Array]] = []
+    tolerated = 0.45 if rng.random() < 0.15 else 0.04  # of the actor, behind poles, trees and cars
+    for _ in range(28):
+        heading = rng.uniform(0, 2 * math.pi)
+        turn = _turned(heading)
+        v = rng.uniform(max(camera.horizon + 6, 0.06 * camera.height), camera.height * 0.94)
+        spot = camera.ground(camera.width / 2, v)
+        y = spot[1] if spot else 40.0
+        u = rng.uniform(0.03, 0.97) - 0.5
+        side = 0.0
+        for _ in range(4):
+            y = float(np.clip(y, 5.0, 400.0))
+            x = u * camera.width * y / camera.f
+            middle = turn @ shape.middle
+            boxes, depths = shape.at(turn, np.array((x, y, 0.0)) - middle, camera)
+            side = shape.side(boxes, order.chunk)
+            if abs(side / order.side - 1) < 0.03:
+                break
+            y *= float(np.clip(side / order.side, 0.4, 2.5))
+        whole = np.array((*boxes[:, :2].min(0), *boxes[:, 2:].max(0)))
+        if whole[0] < 3 or whole[1] < 3 or whole[2] > camera.width - 3 or whole[3] > camera.height - 3:
+            continue
+        shift = np.array((x, y, 0.0)) - middle
+        feet = shape.ground(turn, shift)
+        if not scene.free(feet, 0.5, paved=wide) or _hidden(boxes, depths, backdrop) > tolerated:
+            continue
+        size = float(np.median((boxes[:, 2:] - boxes[:, :2]).max(1)))
+        penalty = abs(math.log(side / order.side)) * 4 + max(0.0, 0.4 - size / side) * 3
+        found.append((penalty, heading, float(shift[0]), float(shift[1]), whole))
+        if sum(f[0] < 0.35 for f in found) >= 5:
+            break
+    return found
+
+
+def compose(shoot: Shoot, cast: Any) -> tuple[Script, Backdrop]:
+    """Place every order of a video; a pure function of the shoot."""
+    scene, camera, sensor, backdrop = stage(shoot)
+    rng = np.random.default_rng((shoot.seed, 32))
+    diary, acts, missed = _Diary(), [], 0
+    crowd = None
+    todo = sorted(shoot.orders, key=lambda order: -(order.frames or 120) * max(order.side, 30))
+    for order in todo:
+        if order.crowd:
+            crowd = order
+            continue
+        vignette = perform(order, shoot.domain, cast)
+        times = np.append(np.arange(0, vignette.frames - 1, STEP), vignette.frames - 1.0)
+        shape = _Outline([Pack.of([a.shapes for a in vignette.at(float(t))]) for t in times], times)
+        wide = any(kind in ("vehicle", "bike") for kind in vignette.kinds)
+        places = _candidates(order, shape, camera, scene, backdrop, wide, rng)
+        if not places:
+            missed += 1
+            continue
+        timed = [(p[0] + diary.earliest(p[4], vignette.frames) / 400, p) for p in places]
+        _, (_, heading, x, y, whole) = min(timed, key=lambda item: item[0])
+        start = diary.earliest(whole, vignette.frames)
+        if order.reckless and len(diary.spans):
+            start = int(rng.integers(4, max(5, int(diary.spans[:, 1].max()) - vignette.frames)))
+        if start + vignette.frames > LONGEST:
+            missed += 1
+            continue
+        diary.add(whole, start, vignette.frames)
+        acts.append(Act(Placed(order, heading, x, y, start, vignette.frames), cast, shoot.domain))
+    frames = int(diary.spans[:, 1].max()) + 6 if len(diary.spans) else 60
+    if crowd is not None:
+        far = Placed(crowd, 0.0, *_far(scene, camera), 0, frames)
+        acts.append(Act(far, cast, shoot.domain))
+    acts.sort(key=lambda act: act.placed.start)
+    return Script(shoot, camera, scene, sensor, tuple(acts), frames, missed), backdrop
+
+
+def _far(scene: Scene, camera: Camera) -> tuple[float, float]:
+    """Where a person is less than 8 px high, or as far as the place goes."""
+    return 0.0, min(camera.f * 1.7 / 7.0, 420.0)
+
+
+def relight(scene: Scene, backdrop: Backdrop, camera: Camera, placed: Placed) -> float:
+    """1 where the place of a vignette is in the sun, less in a standing shadow."""
+    spot, _ = camera.project(np.array((placed.x, placed.y, 0.0)))
+    column, row = int(np.clip(spot[0], 0, camera.width - 1)), int(np.clip(spot[1], 0, camera.height - 1))
+    return 1.0 - 0.8 * float(backdrop.shade[row, column]) / 255

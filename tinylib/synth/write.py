@@ -1,0 +1,228 @@
+"""SynthVIRAT on disk: full-frame videos, annotations in the real formats, and the truth behind them.
+
+    ROOT/synthvirat.json                           what was asked for
+    ROOT/{virat,meva}/videos/NAME.mp4
+    ROOT/{virat,meva}/annotations/SPLIT/NAME.*     KPF trio; VIRAT Release 2 text beside it (V)
+    ROOT/truth/DOMAIN-SPLIT-NUMBER.json            seeds, camera, and where and when everything happens
+    ROOT/tinyvirat, ROOT/tinyvirat-v2              what the builder makes of it (`ensure`)
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinylib.errors import UsageError
+from tinylib.files import write_json
+from tinylib.progress import Meter
+from tinylib.synth.annotate import annotate, write_kpf, write_release2
+from tinylib.synth.camera import Camera
+from tinylib.synth.plan import DOMAINS, PROFILES, Order, Profile, Shoot, shoots
+from tinylib.synth.render import Backdrop, Drawing, Image, Patch, composite, draw, outline, zoom_for
+from tinylib.synth.scene import Scene, make_scene
+from tinylib.synth.script import Act, Placed, Script, compose, relight
+from tinylib.synth.sensor import Chain, Sensor
+from tinylib.video import write_video
+
+GENERATOR = 1  # raise when equal seeds give other data
+SHUTTER = 0.4  # of a frame that the shutter stays open
+FOLDERS = {"V": "virat", "M": "meva"}
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a generation did."""
+
+    root: Path
+    videos: int
+    reused: int  # that an earlier, interrupted run had finished
+    frames: int
+    missed: int  # vignettes that found no place
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"{self.videos} videos, {self.frames} frames ({self.reused} videos were there): {self.root}"
+
+
+def resolve(profile: str | Profile, clips: int | None = None) -> Profile:
+    """A profile by name; `clips` scales it to about so many V clips in all splits together."""
+    if isinstance(profile, str):
+        if profile not in PROFILES:
+            raise UsageError(f"profile: expected one of {', '.join(PROFILES)}, got {profile!r}")
+        profile = PROFILES[profile]
+    if clips is None:
+        return profile
+    if clips < 3:
+        raise UsageError(f"clips: expected 3 or more, got {clips}")
+    share = clips / (profile.train + profile.validate + profile.test)
+    sizes = {name: max(1, round(getattr(profile, name) * share)) for name in ("train", "validate", "test")}
+    return replace(profile, **sizes)
+
+
+def generate(
+    out: str | Path,
+    profile: str | Profile = "smoke",
+    seed: int = 0,
+    *,
+    workers: int | None = None,
+    scheduler: str | None = None,
+    clips: int | None = None,
+    domains: tuple[str, ...] = DOMAINS,
+) -> Report:
+    """Make the videos and annotations of a profile; a killed run goes on where it was and ends with the same bytes.
+
+    workers: processes on this machine (None: one a core, 0: this process); scheduler: address of a dask scheduler.
+    """
+    began, out = time.monotonic(), Path(out)
+    profile = resolve(profile, clips)
+    todo = shoots(profile, seed, domains)
+    asked = {"generator": GENERATOR, "seed": seed, "profile": asdict(profile)}
+    note = out / "synthvirat.json"
+    if note.exists() and json.loads(note.read_text(encoding="utf-8")) != asked:
+        raise UsageError(f"{out}: holds other data (see {note.name}); choose another folder")
+    write_json(note, asked)
+    missing = [shoot for shoot in todo if not truth_file(out, shoot).exists()]
+    with Meter(len(missing), "videos") as meter:
+        for _ in _spread(missing, out, workers, scheduler):
+            meter.advance()
+    facts = [json.loads(truth_file(out, shoot).read_text(encoding="utf-8")) for shoot in todo]
+    frames, missed = sum(f["frames"] for f in facts), sum(f["missed"] for f in facts)
+    return Report(out, len(todo), len(todo) - len(missing), frames, missed, time.monotonic() - began)
+
+
+def _spread(todo: list[Shoot], out: Path, workers: int | None, scheduler: str | None) -> Iterator[str]:
+    """Film everything, in this process or on dask, longest first."""
+    todo = sorted(todo, key=lambda shoot: -sum(order.frames or 90 for order in shoot.orders))
+    workers = (os.cpu_count() or 1) if workers is None else workers
+    if scheduler is None and (workers <= 1 or len(todo) <= 1):
+        for shoot in todo:
+            yield film(shoot, out)
+        return
+    from distributed import Client, LocalCluster, as_completed
+
+    cluster = None
+    if scheduler is None:
+        cluster = LocalCluster(n_workers=min(workers, len(todo)), threads_per_worker=1, dashboard_address=None)
+    try:
+        with Client(scheduler or cluster) as client:
+            jobs = [client.submit(film, shoot, out.absolute(), pure=False) for shoot in todo]
+            for job in as_completed(jobs):
+                yield job.result()
+    finally:
+        if cluster is not None:
+            cluster.close()
+
+
+def truth_file(out: Path, shoot: Shoot) -> Path:
+    return out / "truth" / f"{shoot.domain}-{shoot.split}-{shoot.number:03d}.json"
+
+
+def film(shoot: Shoot, out: str | Path, cast: Any = None) -> str:
+    """Make one video with all its files; returns its name. The truth is written last: it says that all is there."""
+    import cv2
+
+    cv2.setNumThreads(1)
+    if cast is None:
+        from tinylib.synth import actions as cast
+    script, backdrop = compose(shoot, cast)
+    name = shoot.stem
+    if shoot.domain == "V":
+        first = 400 * shoot.number
+        name += f"{first:06d}_{first + -(-script.frames // 30):06d}"
+    base = Path(out) / FOLDERS[shoot.domain]
+    annotation = annotate(script, name)
+    folder = base / "annotations" / shoot.split
+    write_kpf(annotation, folder)
+    if shoot.domain == "V":
+        write_release2(annotation, folder)
+    sensor = script.sensor
+    video = base / "videos" / f"{name}.mp4"
+    write_video(video, pictures(script, backdrop), 30.0, crf=sensor.crf, keyframe_interval=sensor.group)
+    write_json(truth_file(Path(out), shoot), _truth(script, name), indent=None)
+    return name
+
+
+def pictures(script: Script, backdrop: Backdrop, *, sensor: bool = True) -> Iterator[Image]:
+    """The frames of a video, in order, (H, W, 3)."""
+    chain = Chain(script.sensor if sensor else script.sensor.clean(), backdrop.image, script.shoot.seed)
+    stand = {id(act): Stand(act, script.camera, script.scene, backdrop) for act in script.acts}
+    far_first = sorted(script.acts, key=lambda act: -act.placed.y)
+    work = backdrop.image.copy()
+    for t in range(script.frames):
+        patches = [
+            patch
+            for act in far_first
+            if 0 <= t - act.placed.start < act.placed.frames
+            if (patch := stand[id(act)].into(work, t - act.placed.start)) is not None
+        ]
+        yield chain.record(work, patches, t)
+        for p in patches:
+            work[p.y0 : p.y1, p.x0 : p.x1] = backdrop.image[p.y0 : p.y1, p.x0 : p.x1]
+
+
+class Stand:
+    """An act before a camera: draws its moments into a frame."""
+
+    def __init__(self, act: Act, camera: Camera, scene: Scene, backdrop: Backdrop):
+        self.act, self.camera, self.light, self.backdrop = act, camera, scene.light, backdrop
+        self.sunlit = relight(scene, backdrop, camera, act.placed)
+        box, _ = outline(act.pose(0.0), camera)
+        self.zoom = zoom_for(float(box[3] - box[1]))
+
+    def poses(self, time: float) -> list[Drawing]:
+        """The pose at `time`, and one later in the open shutter if it is more than a pixel away."""
+        now, after = self.act.pose(time), self.act.pose(time + 1)
+        show = {"sunlit": self.sunlit, "shrink": 0.5 / self.zoom}
+        drawings = [draw(now, self.camera, self.light, **show)]
+        later = now.towards(after, SHUTTER)
+        if later is not now:
+            way = self.camera.project(later.points())[0] - self.camera.project(now.points())[0]
+            if np.abs(way).max(initial=0) > 1:
+                drawings.append(draw(later, self.camera, self.light, **show))
+        return drawings
+
+    def into(self, frame: Image, time: float) -> Patch | None:
+        return composite(frame, self.backdrop, self.poses(time), self.light, self.zoom)
+
+
+def _truth(script: Script, name: str) -> dict[str, Any]:
+    shoot = asdict(replace(script.shoot, orders=()))
+    acts = [
+        {
+            **asdict(act.placed.order),
+            "heading": act.placed.heading,
+            "x": act.placed.x,
+            "y": act.placed.y,
+            "start": act.placed.start,
+            "length": act.placed.frames,
+            "kinds": list(act.vignette.kinds),
+            "events": [[e.name, e.start, e.end, list(e.actors)] for e in act.vignette.events],
+        }
+        for act in script.acts
+    ]
+    return {"video": name, "frames": script.frames, "missed": script.missed, "shoot": shoot,
+            "camera": asdict(script.camera), "sensor": asdict(script.sensor), "acts": acts}  # fmt: skip
+
+
+def read_truth(file: str | Path, cast: Any = None) -> tuple[str, Script]:
+    """The name and the script of a video from its truth file."""
+    if cast is None:
+        from tinylib.synth import actions as cast
+    facts = json.loads(Path(file).read_text(encoding="utf-8"))
+    shoot = Shoot(**facts["shoot"])
+    fields = ("labels", "seed", "frames", "side", "chunk", "confuser", "crowd", "reckless")
+    acts = []
+    for row in facts["acts"]:
+        order = Order(**({f: row[f] for f in fields} | {"labels": tuple(row["labels"])}))
+        placed = Placed(order, row["heading"], row["x"], row["y"], row["start"], row["length"])
+        acts.append(Act(placed, cast, shoot.domain))
+    scene = make_scene(shoot.scene, shoot.domain)
+    camera, sensor = Camera(**facts["camera"]), Sensor(**facts["sensor"])
+    return facts["video"], Script(shoot, camera, scene, sensor, tuple(acts), facts["frames"], facts["missed"])
