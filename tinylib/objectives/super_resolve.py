@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tinylib import losses
+from tinylib.degrade import bicubic_batch
 from tinylib.errors import UsageError
 from tinylib.models.dvsr import DVSR, ProgressiveDVSR
 from tinylib.progress import Progress
@@ -17,21 +18,12 @@ from tinylib.progress import Progress
 SHARES = {8: (0.2, 0.2, 0.6), 4: (0.2, 0.8), 2: (1.0,)}  # of the run's iterations, a stage each
 
 
-def shrink(video: Tensor, size: tuple[int, int]) -> Tensor:
-    """Bicubic with antialiasing, frame by frame, as PIL does it: (B, C, T, H, W) in [0, 1] to (B, C, T, *size)."""
-    if tuple(video.shape[-2:]) == size:
-        return video
-    frames = video.transpose(1, 2).flatten(0, 1).float()
-    small = F.interpolate(frames, size=size, mode="bicubic", align_corners=False, antialias=True).clamp(0, 1)
-    return small.unflatten(0, (video.shape[0], video.shape[2])).transpose(1, 2)
-
-
 def low_resolution(video: Tensor, scale: int) -> Tensor:
     """What a generator of `scale` gets to see of a high-resolution clip (TinyVIRAT, section V-A)."""
     height, width = video.shape[-2:]
     if height % scale or width % scale:
         raise UsageError(f"scale {scale} does not divide clips of {height}x{width} pixels")
-    return shrink(video, (height // scale, width // scale))
+    return bicubic_batch(video, (height // scale, width // scale))
 
 
 def stage_target(video: Tensor, network: DVSR | ProgressiveDVSR) -> Tensor:
@@ -40,7 +32,7 @@ def stage_target(video: Tensor, network: DVSR | ProgressiveDVSR) -> Tensor:
         return video
     frames, factor = network.extent(network.stage)
     height, width = (factor * side // network.scale for side in video.shape[-2:])
-    return shrink(video[:, :, :: network.frames // frames], (height, width))
+    return bicubic_batch(video[:, :, :: network.frames // frames], (height, width))
 
 
 class StageSchedule(nn.Module):
