@@ -50,7 +50,7 @@ class Row:
 
 
 def record(run_dir: str | Path, rows: Iterable[Row]) -> None:
-    """Put `rows` into run_dir/results.jsonl, each in place of an older one with its key; two writers may do so at once."""
+    """Put `rows` into run_dir/results.jsonl, each in place of an older one with its key; writers take turns."""
     path = Path(run_dir) / FILE
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path.with_name(f".{FILE}.lock"), "w") as lock:

@@ -47,7 +47,7 @@ def _stamps(folder: Path) -> list[Path]:
 
 
 def save_checkpoint(run_dir: Path, step: int, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
-    """Tensors into checkpoints/STEP.safetensors, then counters and that file's hash into STEP.json; the last two stay."""
+    """Tensors into checkpoints/STEP.safetensors, then counters and its hash into STEP.json; the last two stay."""
     from safetensors.torch import save_file
 
     folder = run_dir / "checkpoints"

@@ -113,7 +113,7 @@ OPTIMISERS: dict[str, Callable[[list[dict[str, Any]], FitConfig, bool], Optimise
 def make_optimisers(
     groups: Iterable[Mapping[str, Any]], config: FitConfig, before: Mapping[str, Optimiser]
 ) -> dict[str, Optimiser]:
-    """One optimiser for each "turn" the groups name ("" where they do not); what was known `before` keeps its moments."""
+    """One optimiser for each "turn" the groups name ("" where none); what was known `before` keeps its moments."""
     turns: dict[str, list[dict[str, Any]]] = {}
     for group in groups:
         lr = group.get("lr", config.lr)

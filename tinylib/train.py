@@ -12,7 +12,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -133,7 +133,6 @@ class _Run:
         self.world, self.rank = self.accelerator.num_processes, self.accelerator.process_index
         self.bf16 = config.precision == "bf16" or (config.precision == "auto" and self.device.type == "cuda")
         self.description = description
-        self.delivered: nn.Module = getattr(objective, "model", objective)
         self.state, self.average = RunState(), Average(config.ema)
         self.optimisers: dict[str, Optimiser] = {}
         self.watch = _Watch(self.state)
@@ -274,9 +273,10 @@ class _Run:
 
     def share(self, parameters: list[Tensor]) -> None:
         """Sum gradients over the processes, in one message (networks here may grow and take turns; DDP's may not)."""
-        grads = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
-        summed = self.accelerator.reduce(torch.cat([grad.flatten() for grad in grads]), reduction="sum")
-        for parameter, grad in zip(parameters, summed.split([p.numel() for p in parameters]), strict=True):
+        used = [parameter for parameter in parameters if parameter.grad is not None]
+        flat = torch.cat([parameter.grad.flatten() for parameter in used if parameter.grad is not None])
+        summed = self.accelerator.reduce(flat, reduction="sum")
+        for parameter, grad in zip(used, summed.split([p.numel() for p in used]), strict=True):
             parameter.grad = grad.view(parameter.shape)
 
     def advance(self, progress: Progress) -> Progress:
@@ -286,7 +286,8 @@ class _Run:
     def finish_epoch(self, progress: Progress, validate: Validate | None) -> None:
         """Validate, write the epoch's line, keep the networks that are to be kept."""
         config, state, epoch = self.config, self.state, progress.epoch + 1
-        row = {"epoch": epoch, "step": state.global_step, "lr": config.lr * lr_factor(config, progress)}
+        last = replace(progress, step=progress.step - 1)
+        row = {"epoch": epoch, "step": state.global_step, "lr": config.lr * lr_factor(config, last)}
         row |= self.watch.means(self.accelerator)
         if validate is not None and self.main and (epoch % config.validate_every == 0 or epoch == config.epochs):
             self.objective.eval()
@@ -315,6 +316,10 @@ class _Run:
         if self.state.best is None or value > self.state.best:
             self.state.best = value
             self.deliver(self.run_dir / "best.safetensors", epoch)
+
+    @property
+    def delivered(self) -> nn.Module:
+        return getattr(self.objective, "model", self.objective)
 
     def deliver(self, path: Path, epoch: int) -> None:
         networks.save(path, self.delivered, self.description | {"epoch": epoch})
