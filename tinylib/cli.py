@@ -29,22 +29,24 @@ def synth(args: argparse.Namespace) -> int:
 
 
 def build(args: argparse.Namespace) -> int:
-    from tinylib.datasets.build import build as build_clips
-    from tinylib.datasets.construct import RULES
-
     if args.videos is None and not args.dry_run:
         raise UsageError("build: --videos DIR is needed, unless --dry-run")
+    from tinylib.datasets.build import build as build_clips
+    from tinylib.datasets.construct import MevaRule, ViratRule
+
     report = build_clips(
         args.annotations,
         args.videos,
         args.out,
-        RULES[args.rule],
+        ViratRule() if args.rule == "virat" else MevaRule(),
         dry_run=args.dry_run,
         workers=args.workers,
         scheduler=args.scheduler,
     )
+    for file, reason in report.quarantined:
+        print(f"{file}: {reason}", file=sys.stderr)
     print(report)
-    return 0
+    return 1 if report.quarantined else 0
 
 
 def check(args: argparse.Namespace) -> int:
@@ -58,7 +60,10 @@ def check(args: argparse.Namespace) -> int:
 def convert(args: argparse.Namespace) -> int:
     from tinylib.models.official import convert as convert_checkpoint
 
-    convert_checkpoint(args.name, args.official, args.out)
+    rows = args.class_rows
+    if rows not in (None, "as filed"):
+        rows = [int(row) for row in rows.split(",")]
+    convert_checkpoint(args.name, args.official, args.out, class_rows=rows)
     print(f"{args.out}: {args.name} written")
     return 0
 
@@ -111,6 +116,9 @@ def parser() -> argparse.ArgumentParser:
     port.add_argument("name", metavar="NAME", help="a classifier's or super-resolver's name")
     port.add_argument("official", type=_file, metavar="OFFICIAL.pth")
     port.add_argument("out", type=Path, metavar="OUT.safetensors")
+    port.add_argument(
+        "--class-rows", type=_rows, metavar="ROWS", help="the file's row of each class: 3,0,1 or 'as filed'"
+    )
 
     graph = command("reports", reports, "run the notebook graph, render, index")
     graph.add_argument("--profile", **profile)
@@ -132,6 +140,12 @@ def _positive(text: str) -> int:
     if not text.isdigit() or int(text) == 0:
         raise argparse.ArgumentTypeError(f"expected a positive whole number, got {text!r}")
     return int(text)
+
+
+def _rows(text: str) -> str:
+    if text != "as filed" and not all(part.isdigit() for part in text.split(",")):
+        raise argparse.ArgumentTypeError(f"expected whole numbers with commas between, or 'as filed', got {text!r}")
+    return text
 
 
 def _folder(text: str) -> Path:

@@ -8,7 +8,7 @@ from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-from tinylib.errors import UsageError
+from tinylib.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -174,15 +174,36 @@ class Notebook:
         return "val" if self.data.endswith("-v2") else "test"
 
     def split(self, name: str) -> Index:
-        """One split of the notebook's data; SynthVIRAT is made on first use."""
+        """One split of the data; SynthVIRAT is made on first use."""
         from tinylib.datasets.index import open_split
 
-        root = self.root
-        if self.data.startswith("synthvirat"):
-            from tinylib.synth.write import ensure
+        return open_split(self.data, self.dataset(), name, fold=getattr(self, "fold", None))
 
-            root = ensure(root, self.profile, self.seed, version=2 if self.data.endswith("-v2") else 1)
-        return open_split(self.data, root, name, fold=getattr(self, "fold", 1))
+    def dataset(self) -> Path:
+        """The dataset's folder: `data_root`, or SynthVIRAT's own below it, made on first use."""
+        if not self.data.startswith("synthvirat"):
+            return self.root
+        from tinylib.synth.write import ensure
+
+        return Path(ensure(self.root, self.profile, self.seed, version=self.version))
+
+    @property
+    def version(self) -> int:
+        return 2 if self.data.endswith("-v2") else 1
+
+    def splits(self) -> dict[str, Index]:
+        """Every split that is there and has clips, by name; of TinyVIRAT those whose index file is there."""
+        from tinylib.datasets.index import tinyvirat_json
+
+        names = ["train", "val", "test"] if self.data == "folder" or self.version == 2 else ["train", "test"]
+        if self.multi_label:
+            root = self.dataset()
+            names = [name for name in names if (root / tinyvirat_json(name, self.version)).exists()]
+            if not names:
+                raise DataError(
+                    f"{root}: no index of {self.data} here (expected {tinyvirat_json('train', self.version)})"
+                )
+        return {name: index for name in names if len(index := self.split(name))}
 
 
 def _columns(cls: type[Notebook]) -> dict[str, tuple[Any, Any, Any]]:
@@ -228,7 +249,7 @@ class Baselines(Notebook):
     """03: TinyAction Table 2 and Figs 4-6; TinyVIRAT Table II, baseline rows."""
 
     run_dir: str = "runs/03_baselines"
-    fold: int = 1  # of UCF-101 and HMDB-51
+    fold: int | None = None  # of UCF-101 and HMDB-51 (None: 1); of class folders, the group held out
     only: tuple[str, ...] = ()  # names of `models.CLASSIFIERS`; () is all rows
     rows: tuple[Baseline, ...] = scaled(
         (

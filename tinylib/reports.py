@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import platform
+import shutil
 import subprocess
 import sys
 import time
@@ -23,6 +23,7 @@ from typing import Any
 from tinylib import profiles
 from tinylib.errors import UsageError
 from tinylib.files import write_json, write_text
+from tinylib.results import commit, device_name
 
 DATA = ("01_build_tinyvirat",)
 AFTER: dict[str, tuple[str, ...]] = {  # a notebook -> those that must be done first; "*" is all others
@@ -104,7 +105,8 @@ def run(
 
     target = (Path(out) if out else profiles.home() / "reports" / profile).resolve()
     jobs = plan(folder, profile, only, target, dict(parameters or {}), force=force, remote=scheduler is not None)
-    statuses = {name: status for name in jobs if (status := read_status(target, name))}
+    earlier = [read_status(target, file.stem) for file in (target / "status").glob("*.json")]
+    statuses = {status.name: status for status in earlier if status}
     for status in _statuses(jobs, scheduler):
         statuses[status.name] = status
         note = status.error or (f"{status.seconds:.0f} s" if status.fresh else "already done")
@@ -227,13 +229,16 @@ def execute(job: Job, *before: Status) -> Status:
         error=f"waits for {', '.join(missing)}" if missing else "",
         began=datetime.now(UTC).isoformat(timespec="seconds"),
         fingerprint=job.fingerprint,
-        commit=commit(job.source.parent),
-        hardware=hardware(),
+        commit=commit(),
+        hardware=device_name(),
         title=title(job.source),
         data=str(job.parameters.get("data", "synthvirat")),
         profile=str(job.parameters.get("profile", "")),
     )
     if not missing:
+        own = job.out / "runs" / job.name
+        if own.exists() and (job.force or not earlier or earlier.fingerprint != job.fingerprint):
+            shutil.rmtree(own)  # of other settings or code; an interrupted run of these goes on where it was
         replace(status, state="failed", error="interrupted").write(job.out)  # until we know better
         start = time.monotonic()
         error = _papermill(job)
@@ -258,7 +263,17 @@ def _papermill(job: Job) -> str:
     working.parent.mkdir(parents=True, exist_ok=True)
     working.unlink(missing_ok=True)
     command = [sys.executable, "-m", "papermill", str(job.source), str(working), "-y", json.dumps(job.parameters)]
-    command += ["--execution-timeout", str(job.cell_seconds), "--start-timeout", "120", "--no-progress-bar"]
+    command += [
+        "--execution-timeout",
+        str(job.cell_seconds),
+        "--start-timeout",
+        "120",
+        "--no-progress-bar",
+        "-k",
+        "python3",
+        "-l",
+        "python",
+    ]
     command += ["--cwd", str(profiles.home()), "--log-level", "ERROR"]
     with subprocess.Popen(
         command, env=_environment(job), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
@@ -345,25 +360,3 @@ def package_digest() -> str:
     for file in sorted(p for p in here.rglob("*") if p.suffix in {".py", ".yaml", ".js"}):
         digest.update(str(file.relative_to(here)).encode() + file.read_bytes())
     return digest.hexdigest()[:16]
-
-
-def commit(folder: Path) -> str:
-    """The commit of the sources, with a + where files differ from it; '' outside a repository."""
-    git = ["git", "-C", str(folder)]
-    try:
-        name = subprocess.run([*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True).stdout
-        changed = subprocess.run(
-            [*git, "status", "--porcelain", "-uno"], capture_output=True, text=True, check=True
-        ).stdout
-    except (OSError, subprocess.CalledProcessError):
-        return ""
-    return name.strip() + ("+" if changed.strip() else "")
-
-
-@cache
-def hardware() -> str:
-    import torch
-
-    if torch.cuda.is_available():
-        return f"{torch.cuda.device_count()} × {torch.cuda.get_device_name(0)}"
-    return f"{os.cpu_count()} × {platform.machine()} cores"

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinylib import figures
+from tinylib.datasets.statistics import side, size_bin
 from tinylib.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from tinylib.datasets.index import Clip, Index
 
 Frames = NDArray[np.uint8]  # (T, H, W, 3)
-BINS = (20, 40, 60, 80, 100, 128)  # upper edges of TinyAction Fig. 3's resolution groups, pixels
 
 
 @dataclass(frozen=True)
@@ -149,9 +149,7 @@ def heat(maps: NDArray[Any], *, low: float | None = None, high: float | None = N
     values = np.asarray(maps, np.float64)
     low = float(values.min()) if low is None else low
     high = float(values.max()) if high is None else high
-    return (colormaps["inferno"](np.clip((values - low) / max(high - low, 1e-12), 0, 1))[..., :3] * 255).astype(
-        np.uint8
-    )
+    return np.asarray(colormaps["inferno"]((values - low) / max(high - low, 1e-12), bytes=True))[..., :3]
 
 
 def attention_viewer(
@@ -194,18 +192,6 @@ def attention_viewer(
         + '<label>opacity <input type="range" data-part="opacity" min="0" max="100" value="55"></label></div>'
     )
     return Viewer(_markup(view, before, panes, _bar(frames)), lambda: figures.attention_grid(base, hot))
-
-
-def size_bin(side: int | None) -> str:
-    """The resolution group of TinyAction Fig. 3 that a clip's longer side falls into."""
-    if side is None:
-        return "unknown"
-    low = 0
-    for high in BINS:
-        if side <= high:
-            return f"{low}-{high} px"
-        low = high
-    return f"over {BINS[-1]} px"
 
 
 def browser(
@@ -268,20 +254,20 @@ def _small(clip: Frames, length: int, size: int) -> Frames:
 
 
 def _caption(clip: Clip) -> str:
-    side = f"{clip.width}×{clip.height}" if clip.width else ""
+    size = f"{clip.width}×{clip.height} px" if clip.width else ""
     length = f"{clip.frames} frames" if clip.frames else ""
-    return " · ".join(part for part in (clip.clip_id, ", ".join(clip.labels or ()), side, length) if part)
+    return " · ".join(part for part in (clip.clip_id, ", ".join(clip.labels or ()), size, length) if part)
 
 
 def _tags(clip: Clip) -> dict[str, Any]:
-    side = max(clip.width, clip.height) if clip.width and clip.height else None
-    return {"class": list(clip.labels or ()), "size": size_bin(side), "domain": clip.domain or "unknown"}
+    size = size_bin(side(clip))
+    return {"class": list(clip.labels or ()), "size": size, "domain": clip.domain or "unknown"}
 
 
 def _values(panes: list[dict[str, Any]], name: str) -> list[str]:
     found = {value for pane in panes for value in np.atleast_1d(pane["tags"][name]).tolist()}
 
-    def order(value: str) -> tuple[int, str]:  # '20-40 px' before '100-128 px'
+    def order(value: str) -> tuple[int, str]:  # '20-40' before '100-128'
         first = value.split("-")[0]
         return (int(first), "") if first.isdigit() else (10**9, value)
 
