@@ -109,13 +109,12 @@ def read_tinyvirat(
     rows = read_json(file)
     if not isinstance(rows, list):
         raise AnnotationError(file, None, "expected a list of clips")
-    places = [f"videos/{split}", split, "videos"] + (["videos/validate", "validate"] if split == "val" else [])
-    prefix = next((f"{place}/" for place in places if (root / place).is_dir()), "")
+    prefix = video_prefix(root, split)
     clips: dict[str, Clip] = {}
     ids: dict[str, int] = {}
     notes = []
     for number, row in enumerate(rows):
-        clip = _tinyvirat_clip(file, number, row, prefix)
+        clip = tinyvirat_clip(file, number, row, prefix)
         if clip.clip_id in ids:
             raise AnnotationError(
                 file, None, f"row {number}: id {clip.clip_id} is already that of row {ids[clip.clip_id]}"
@@ -128,7 +127,16 @@ def read_tinyvirat(
     return Index(name, split, root, CLASSES, True, tuple(clips.values()), tuple(notes))
 
 
-def _tinyvirat_clip(file: Path, number: int, row: Any, prefix: str) -> Clip:
+def video_prefix(root: Path, split: str) -> str:
+    """Where the paths of a TinyVIRAT split begin: 'videos/<split>/', '<split>/', 'videos/' or ''."""
+    names = (split, "validate") if split == "val" else (split,)
+    places = [place for name in names for place in (f"videos/{name}", name)]
+    return next((f"{place}/" for place in [*places, "videos"] if (root / place).is_dir()), "")
+
+
+def tinyvirat_clip(file: Path, number: int, row: Any, prefix: str) -> Clip:
+    """Row `number` of a TinyVIRAT index as a record, or AnnotationError with what was expected."""
+
     def wrong(what: str) -> AnnotationError:
         return AnnotationError(file, None, f"row {number}: expected {what}")
 
