@@ -30,19 +30,19 @@ AT_CAR = frozenset({OPEN, CLOSE, ENTER, EXIT, LOAD})
 ON_FOOT = frozenset({WALK, STAND, RUN, CARRY, HEAVY, TOOL, PHONE, TEXT, GESTURE, EXERCISE, TALK, TOUCH, PULL, PUSH, MISC})
 CLASSES = ROAD | AT_CAR | ON_FOOT | {RIDE}
 
-# Unlabelled activities, by the names under which they are annotated.
+# Unlabelled activities, by DIVA's names, or MEVA's where DIVA has none.
 DISTRACTORS = (
-    "activity_sitting", "activity_standing_up", "PickUp", "SetDown", "Unloading", "Open_Trunk", "Closing_Trunk",
-    "vehicle_u_turn", "vehicle_reversing", "DropOff_Person_Vehicle",
+    "person_sits_down", "person_stands_up", "PickUp", "SetDown", "Unloading", "Open_Trunk", "Closing_Trunk",
+    "vehicle_u_turn", "vehicle_reverses", "vehicle_drops_off_person",
 )  # fmt: skip
 
 # Frames at 30 fps, 10th, 50th and 90th percentile (MEVA); others are uniform as TinyVIRAT's chunks.
 _DURATION = {
     OPEN: (55, 75, 110), CLOSE: (48, 63, 80), ENTER: (84, 160, 283), EXIT: (74, 171, 270), LOAD: (53, 71, 142), TALK: (201, 584, 3990),
     TEXT: (96, 449, 3608), PHONE: (105, 425, 2628), HEAVY: (74, 140, 319), START: (52, 96, 151), STOP: (54, 95, 141),
-    TURN_LEFT: (94, 138, 230), TURN_RIGHT: (89, 131, 221), "vehicle_u_turn": (160, 212, 598), "vehicle_reversing": (85, 245, 359),
-    "Unloading": (34, 57, 126), "PickUp": (36, 51, 91), "SetDown": (61, 86, 130), "activity_sitting": (36, 56, 96),
-    "activity_standing_up": (32, 47, 76), "Open_Trunk": (75, 101, 164), "Closing_Trunk": (55, 61, 103),
+    TURN_LEFT: (94, 138, 230), TURN_RIGHT: (89, 131, 221), "vehicle_u_turn": (160, 212, 598), "vehicle_reverses": (85, 245, 359),
+    "Unloading": (34, 57, 126), "PickUp": (36, 51, 91), "SetDown": (61, 86, 130), "person_sits_down": (36, 56, 96),
+    "person_stands_up": (32, 47, 76), "Open_Trunk": (75, 101, 164), "Closing_Trunk": (55, 61, 103),
 }  # fmt: skip
 _LONGEST = 600  # frames a vignette is made to last at most
 
@@ -56,6 +56,7 @@ class Scene:
     labels: frozenset[str]
     events: Sequence[Event]
     puppets: Sequence[Puppet]
+    front: float | None = None  # yaw towards which a camera within some 70 degrees sees the action; None: any will do
 
     def at(self, time: float) -> Sequence[ActorFrame]:
         """The actors at `time` in frames."""
@@ -63,7 +64,7 @@ class Scene:
 
 
 def _finish(stage: Stage, labels: frozenset[str]) -> Scene:
-    return Scene(stage.frames, tuple(stage.kinds), labels, tuple(stage.events), tuple(stage.puppets))
+    return Scene(stage.frames, tuple(stage.kinds), labels, tuple(stage.events), tuple(stage.puppets), stage.front)
 
 
 def skeleton(vignette: Scene, time: float) -> list[dict[str, Array]]:
@@ -149,6 +150,7 @@ def at_car(stage: Stage, rest: set[str]) -> None:
         plan.append((act, door, span))
     car = cars.parked_car(stage, angles, kinds)
     vehicle = stage.add(car, "vehicle")
+    stage.front = cars.visible_from([door for _, door, _ in plan])
     first = True
     for act, door, span in plan:
         if act in (OPEN, CLOSE):
@@ -298,7 +300,7 @@ def distractor(seed: int, domain: str = "V", frames: int | None = None) -> Scene
     stage = Stage(frames or duration(name, rng), domain, rng)
     n, last = stage.frames + 1, stage.frames - 1
     span = (0, last)
-    if name in ("vehicle_u_turn", "vehicle_reversing"):
+    if name in ("vehicle_u_turn", "vehicle_reverses"):
         cars.manoeuvre(stage, "u_turn" if name == "vehicle_u_turn" else "reverse")
     elif name in ("Unloading", "Open_Trunk", "Closing_Trunk"):
         if name == "Unloading":
@@ -312,16 +314,18 @@ def distractor(seed: int, domain: str = "V", frames: int | None = None) -> Scene
         else:
             p = cars.work_lid(stage, car, span, closing=name == "Closing_Trunk")
         stage.event(name, [p.enter(), vehicle], *span)
-    elif name == "DropOff_Person_Vehicle":
+        stage.front = cars.visible_from(["lid"])
+    elif name == "vehicle_drops_off_person":
         door = str(rng.choice(cars.DOORS))
         car = cars.parked_car(stage, {door: cars.entry_door(stage, span, leaving=True)}, ("sedan", "suv", "pickup"))
         vehicle = stage.add(car, "vehicle")
         p = cars.in_or_out(stage, car, door, span, leaving=True, walk_off=True)
         stage.event(name, [p.enter(), vehicle], *span)
+        stage.front = cars.visible_from([door])
     else:
         p = Player(stage, (0.0, 0.0), rng.uniform(0, 2 * np.pi))
         people.stand(p, idle=False)
-        (people.sit if "sit" in name or "standing_up" in name else people.pick)(p, backwards=name in ("activity_standing_up", "SetDown"))
+        (people.sit if name in ("person_sits_down", "person_stands_up") else people.pick)(p, backwards=name in ("person_stands_up", "SetDown"))
         stage.event(name, [p.enter()], *span)
     return _finish(stage, frozenset())
 

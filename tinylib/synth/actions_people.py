@@ -27,6 +27,7 @@ class Stage:
         self.puppets: list[Puppet] = []
         self.kinds: list[str] = []
         self.events: list[Event] = []
+        self.front: float | None = None
 
     def add(self, puppet: Puppet, kind: str) -> int:
         """Put an actor on stage; its number."""

@@ -94,7 +94,7 @@ def manoeuvre(stage: Stage, kind_of: str) -> int:
     motion = drive(speed, rate, yaw=rng.uniform(0, 2 * np.pi), wheelbase=kind.wheelbase)
     motion.lamps = _lamps(rng, n)
     number = stage.add(Vehicle(kind, motion, paint(rng, kind.name)), "vehicle")
-    stage.event("vehicle_u_turn" if kind_of == "u_turn" else "vehicle_reversing", [number])
+    stage.event("vehicle_u_turn" if kind_of == "u_turn" else "vehicle_reverses", [number])
     return number
 
 
@@ -183,6 +183,13 @@ class Keys:
 
 def _outward(door: str) -> float:
     return 1.0 if door[1] == "l" else -1.0
+
+
+def visible_from(doors: Sequence[str]) -> float:
+    """The yaw from the car towards a camera that sees what happens at `doors`."""
+    sides = [np.array([-1.0, 0.0]) if door == "lid" else np.array([-0.25, _outward(door)]) for door in doors]
+    x, y = np.sum(sides, axis=0)
+    return float(np.arctan2(y, x))
 
 
 def work_door(stage: Stage, door: str, span: tuple[int, int], *, closing: bool) -> tuple[Array, float]:
