@@ -40,8 +40,9 @@ def write_kpf(folder: Path, video_id: str, activities: list[tuple[str, int, int,
         )
     for actor in actors:
         frames = sorted({f for _, a, b, who in activities if actor in who for f in range(a, b + 1)})
+        box = f"{50 * actor} 20 {50 * actor + 30} 60"
         geom += [
-            f"- {{ geom: {{id1: {actor}, id0: {i}, ts0: {f}, ts1: {f / 30:.2f}, g0: {50 * actor} 20 {50 * actor + 30} 60"
+            f"- {{ geom: {{id1: {actor}, id0: {i}, ts0: {f}, ts1: {f / 30:.2f}, g0: {box}"
             f"{', keyframe: true' * (i == 0)} }} }}"
             for i, f in enumerate(frames)
         ]

@@ -56,7 +56,6 @@ def test_names_file_and_line_of_what_is_wrong(files, part, text, word):
     edit(files, part, 1, text)
     with pytest.raises(AnnotationError) as caught:
         read_virat(files)
-    # an event that contradicts itself is seen on the line that differs from its first
     assert caught.value.line == 1
     assert caught.value.path.endswith(f".{part}.txt")
     assert word in str(caught.value)

@@ -105,9 +105,8 @@ def _parsed(path: Path, text: str, offset: int) -> Iterator[tuple[int, str, Any]
     except yaml.YAMLError as error:
         problem = getattr(error, "problem_mark", None)
         reason = getattr(error, "problem", None) or "not YAML"
-        raise AnnotationError(
-            path, offset + 1 + (problem.line if problem else 0), f"malformed YAML: {reason}"
-        ) from None
+        line = offset + 1 + min(problem.line if problem else 0, text.rstrip().count("\n"))
+        raise AnnotationError(path, line, f"malformed YAML: {reason}") from None
     except (ValueError, TypeError, RecursionError) as error:  # unhashable keys, impossible dates, absurd nesting
         raise AnnotationError(path, offset + 1, f"malformed YAML: {error}") from None
 
