@@ -1,0 +1,325 @@
+"""A whole dataset decoded once into one memory-mapped file.
+
+The file is the clips' frames, (T, H, W, 3) uint8 one after another, then a JSON table of contents, then a fixed trailer
+with the table's place and hash. It is written under another name, clip by clip with a journal, and moved into place
+when it is whole: killed at any moment it leaves nothing that could be taken for a store, and the next build goes on
+from the last clip that was written.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import struct
+import sys
+import threading
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from math import gcd
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import wait
+from pathlib import Path
+from typing import Any, BinaryIO, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinylib import degrade
+from tinylib.datasets.index import Index
+from tinylib.errors import ClipError, DataError, UsageError
+from tinylib.files import sha256, write_text
+from tinylib.video import read_frames
+
+MAGIC = b"tinyclp1"
+TRAILER = struct.Struct("<QQ32s8s")  # place and length of the table, its sha256, magic
+
+Video = NDArray[np.uint8]
+Resize = Literal["bilinear", "bicubic", "area"]
+Fit = Literal["stretch", "crop"]
+
+
+def resize_video(video: Video, size: degrade.Size, resize: Resize = "bilinear", fit: Fit = "stretch") -> Video:
+    """(T, H, W, 3) to `size`; fit: stretch the whole picture, or crop the largest centred window of that shape first.
+
+    bilinear is plain (no antialiasing), as in the TinyAction loader (C4), to within one grey level; bicubic is PIL's; area shrinks only.
+    """
+    height, width = degrade.pair(size)
+    if fit == "crop":
+        unit = gcd(height, width)
+        video = degrade.centre_crop(video, ratio=(height // unit, width // unit))
+    if video.shape[1:3] == (height, width):
+        return video
+    if resize == "bicubic":
+        return degrade.bicubic(video, size)
+    if resize == "area":
+        return degrade.area(video, size)
+    if resize != "bilinear":
+        raise UsageError(f"resize {resize!r}: expected 'bilinear', 'bicubic' or 'area'")
+    import cv2
+
+    out = np.empty((len(video), height, width, 3), np.uint8)
+    for source, target in zip(video, out, strict=True):
+        cv2.resize(source, (width, height), dst=target, interpolation=cv2.INTER_LINEAR)
+    return out
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One clip of a store: where its frames are, what they hash to, and the file they came from."""
+
+    clip_id: str
+    offset: int
+    shape: tuple[int, int, int]  # frames, height, width; frames 0: the clip is missing
+    sha256: str
+    source: tuple[int, int, str]  # size, mtime_ns, sha256
+    problem: str | None = None  # why it is missing
+
+    @property
+    def nbytes(self) -> int:
+        return 3 * int(np.prod(self.shape))
+
+
+class ClipStore:
+    """The decoded clips of one index, in its order: `store[i]` is a read-only (T, H, W, 3) view of the file."""
+
+    def __init__(self, file: Path, recipe: dict[str, Any], entries: tuple[Entry, ...]):
+        self.file, self.recipe, self.entries = file, recipe, entries
+        self.frames = np.array([entry.shape[0] for entry in entries], np.int64)
+        self.missing = {entry.clip_id: entry.problem for entry in entries if entry.problem is not None}
+        sizes = {entry.shape[1:] for entry in entries if entry.problem is None}
+        self.size = sizes.pop() if len(sizes) == 1 else None  # (height, width) where all clips share it
+        self._offsets = np.array([entry.offset for entry in entries], np.int64)
+        self._bytes: Video | None = None
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_bytes": None}  # a worker maps the file again instead of receiving its contents
+
+    def __getitem__(self, i: int) -> Video:
+        entry = self._present(i)
+        return self._map()[entry.offset : entry.offset + entry.nbytes].reshape(*entry.shape, 3)
+
+    def take(self, clips: NDArray[np.int64], frames: NDArray[np.int64]) -> Video:
+        """Frames (B, T) of clips (B,) in one gather: (B, T, H, W, 3). Only for stores whose clips share a size."""
+        if self.size is None:
+            raise UsageError(f"{self.file}: its clips differ in size; take them one by one")
+        for i in clips:
+            self._present(int(i))
+        whole = self._map()
+        picture = 3 * self.size[0] * self.size[1]
+        pictures = whole[: len(whole) // picture * picture].reshape(-1, *self.size, 3)
+        return pictures[(self._offsets[clips] // picture)[:, None] + frames]
+
+    def verify(self) -> None:
+        """Hash every clip again; DataError names those that are not what was decoded."""
+        bad = [e.clip_id for i, e in enumerate(self.entries) if not e.problem and _hash(self[i]) != e.sha256]
+        if bad:
+            raise DataError(f"{self.file}: {len(bad)} clips are damaged: {', '.join(bad)}")
+
+    @classmethod
+    def open(cls, file: str | Path, index: Index) -> ClipStore:
+        """The store of exactly this index, whose video files have not changed since. DataError otherwise.
+
+        Video files that are no longer there are not missed: the store stands in for them.
+        """
+        store = cls._read(Path(file))
+        if store.recipe["index"] != index.digest():
+            raise DataError(f"{file}: made for another index than {index.name} {index.split}; build it again")
+        for clip, entry in zip(index.clips, store.entries, strict=True):
+            if not _same_source(index.file(clip), entry):
+                raise DataError(f"{file}: {clip.path} has changed since the store was made; build it again")
+        return store
+
+    @classmethod
+    def build(
+        cls,
+        index: Index,
+        file: str | Path,
+        *,
+        size: degrade.Size | None = None,
+        resize: Resize = "bilinear",
+        fit: Fit = "stretch",
+        workers: int = 0,
+        allow_missing: bool = False,
+    ) -> ClipStore:
+        """Open the store at `file` if it is this index made this way, else decode every clip into it.
+
+        size: of the stored frames; None keeps each clip's own. workers: processes that decode (0: this one); the bytes
+        do not depend on it. Two builders of one file wait for each other. DataError lists every clip that cannot be
+        decoded, unless `allow_missing`, which records them in `store.missing`.
+        """
+        if not len(index):
+            raise DataError(f"{index.name} {index.split}: the index has no clips")
+        file = Path(file)
+        shape = None if size is None else list(degrade.pair(size))
+        recipe = {"version": 1, "index": index.digest(), "size": shape, "resize": resize, "fit": fit}
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with _locked(file.with_name(f".{file.name}.lock")):
+            try:
+                store = cls.open(file, index)
+            except DataError:
+                store = None
+            if store is None or store.recipe != recipe or (store.missing and not allow_missing):
+                store = cls._write(index, file, recipe, workers, allow_missing)
+            return store
+
+    @classmethod
+    def _write(cls, index: Index, file: Path, recipe: dict[str, Any], workers: int, allow_missing: bool) -> ClipStore:
+        partial, journal = file.with_name(f".{file.name}.partial"), file.with_name(f".{file.name}.journal")
+        entries = _resume(partial, journal, recipe, index)
+        write_text(journal, "".join(json.dumps(line) + "\n" for line in (recipe, *map(asdict, entries))))
+        partial.touch()
+        with open(partial, "rb+") as data, open(journal, "a") as log:
+            end = sum(entry.nbytes for entry in entries)
+            data.truncate(end)
+            data.seek(end)
+            for video, source, problem in _decoded(index, recipe, len(entries), workers):
+                clip_id, shape = index.clips[len(entries)].clip_id, video.shape[:3]
+                entries.append(Entry(clip_id, data.tell(), shape, _hash(video), source, problem))
+                data.write(video.data if video.size else b"")
+                data.flush()
+                log.write(json.dumps(asdict(entries[-1])) + "\n")
+                log.flush()
+            bad = [f"{entry.clip_id} ({entry.problem})" for entry in entries if entry.problem]
+            if len(bad) == len(entries) or (bad and not allow_missing):
+                journal.unlink()
+                partial.unlink()
+                raise DataError(f"{len(bad)} of {len(entries)} clips cannot be decoded: {'; '.join(bad)}")
+            _finish(data, recipe, entries)
+        os.replace(partial, file)
+        journal.unlink()
+        return cls(file, recipe, tuple(entries))
+
+    @classmethod
+    def _read(cls, file: Path) -> ClipStore:
+        try:
+            with open(file, "rb") as data:
+                data.seek(-TRAILER.size, os.SEEK_END)
+                place, length, digest, magic = TRAILER.unpack(data.read(TRAILER.size))
+                data.seek(place if magic == MAGIC else 0)
+                table = data.read(length) if magic == MAGIC else b""
+        except (OSError, ValueError) as error:
+            raise DataError(f"{file}: not a clip store ({error})") from error
+        if magic != MAGIC or hashlib.sha256(table).digest() != digest:
+            raise DataError(f"{file}: not a whole clip store")
+        contents = json.loads(table)
+        return cls(file, contents["recipe"], tuple(map(_entry, contents["clips"])))
+
+    def _present(self, i: int) -> Entry:
+        entry = self.entries[i]
+        if entry.problem is not None:
+            raise DataError(f"{entry.clip_id}: not in the store ({entry.problem})")
+        return entry
+
+    def _map(self) -> Video:
+        if self._bytes is None:
+            self._bytes = np.asarray(np.memmap(self.file, np.uint8, "r"))
+        return self._bytes
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold the file's lock, which the system gives back when its owner dies."""
+    with open(path, "a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _hash(video: Video) -> str:
+    return hashlib.sha256(np.ascontiguousarray(video).reshape(-1).data).hexdigest()
+
+
+def _source(path: Path) -> tuple[int, int, str]:
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns, sha256(path)
+
+
+def _same_source(path: Path, entry: Entry) -> bool:
+    if not path.is_file():
+        return True
+    status = path.stat()
+    if (status.st_size, status.st_mtime_ns) == entry.source[:2]:
+        return True
+    return status.st_size == entry.source[0] and sha256(path) == entry.source[2]  # copied, or merely touched
+
+
+def _entry(row: dict[str, Any]) -> Entry:
+    return Entry(**(row | {"shape": tuple(row["shape"]), "source": tuple(row["source"])}))
+
+
+def _decode(
+    path: Path, size: list[int] | None, resize: Resize, fit: Fit
+) -> tuple[Video, tuple[int, int, str], str | None]:
+    """The clip as it will be stored, its source, and why it could not be read (then with no frames)."""
+    try:
+        video = read_frames(path)
+        if size is not None:
+            video = resize_video(video, (size[0], size[1]), resize, fit)
+        return np.ascontiguousarray(video), _source(path), None
+    except (ClipError, OSError, UsageError) as error:
+        reason = error.reason if isinstance(error, ClipError) else str(error)
+        return np.empty((0, 0, 0, 3), np.uint8), (0, 0, ""), reason
+
+
+def _decoded(index: Index, recipe: dict[str, Any], start: int, workers: int) -> Iterator[Any]:
+    """Decode the clips from `start` on, in order, at most two a worker in advance."""
+    tasks = [(index.file(clip), recipe["size"], recipe["resize"], recipe["fit"]) for clip in index.clips[start:]]
+    if workers == 0:
+        for task in tasks:
+            yield _decode(*task)
+        return
+    context = get_context("fork" if sys.platform == "linux" else "spawn")
+    with ProcessPoolExecutor(workers, context, initializer=_die_with_parent) as pool:
+        waiting: deque[Any] = deque()
+        for task in tasks:
+            waiting.append(pool.submit(_decode, *task))
+            if len(waiting) > 2 * workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def _die_with_parent() -> None:
+    """End this worker when its builder is killed: it has inherited the lock, which would never be given back."""
+
+    def watch() -> None:
+        parent = parent_process()
+        if parent is not None:
+            wait([parent.sentinel])
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _resume(partial: Path, journal: Path, recipe: dict[str, Any], index: Index) -> list[Entry]:
+    """The clips of an interrupted build that are whole, unchanged at their source, and hash to what was decoded."""
+    entries: list[Entry] = []
+    try:
+        lines = journal.read_text().splitlines()
+        if not lines or json.loads(lines[0]) != recipe:
+            return []
+        with open(partial, "rb") as data:
+            for clip, line in zip(index.clips, lines[1:], strict=False):
+                entry = _entry(json.loads(line))
+                frames = np.frombuffer(data.read(entry.nbytes), np.uint8)
+                if entry.problem or _hash(frames) != entry.sha256 or not _same_source(index.file(clip), entry):
+                    break
+                entries.append(entry)
+    except (OSError, ValueError, TypeError, KeyError):  # a line cut short ends what can be trusted
+        pass
+    return entries
+
+
+def _finish(data: BinaryIO, recipe: dict[str, Any], entries: list[Entry]) -> None:
+    place = data.tell()
+    table = json.dumps({"recipe": recipe, "clips": [asdict(entry) for entry in entries]}).encode()
+    data.write(table + TRAILER.pack(place, len(table), hashlib.sha256(table).digest(), MAGIC))
+    data.flush()
+    os.fsync(data.fileno())
