@@ -122,11 +122,13 @@ def write_video(
     *,
     crf: int = 20,
     keyframe_interval: int | None = None,
+    preset: str = "medium",
 ) -> None:
     """Write (H, W, 3) uint8 RGB frames as H.264 (yuv420p) in MP4, atomically, in memory that does not grow.
 
     One encoder thread and no dates: equal frames give equal bytes. Sides must be even (UsageError).
     keyframe_interval: the longest distance between key frames (None: the encoder's default of 250).
+    preset: of x264, from "ultrafast" to "veryslow".
     """
     import av
 
