@@ -106,10 +106,13 @@ def test_drop_path_keeps_the_mean_and_drops_whole_samples():
     assert DropPath(0.0)(x) is x
 
 
+@pytest.mark.parametrize("channels_last", [True, False])
 @pytest.mark.parametrize(("stride", "size"), [((2, 4, 4), (3, 2, 3)), ((2, 1, 1), (3, 11, 15))])
-def test_patch_embedding_floors_its_stride_and_keeps_the_size_without(stride, size):
-    embed, x = PatchEmbed(channels=3, dim=8, kernel=(3, 4, 4), stride=stride), torch.randn(1, 3, 5, 11, 15)
+def test_patch_embedding_floors_its_stride_and_keeps_the_size_without(stride, size, channels_last):
+    embed = PatchEmbed(channels=3, dim=8, kernel=(3, 4, 4), stride=stride, channels_last=channels_last)
+    x = torch.randn(1, 3, 5, 11, 15)
     out = embed(x)
+    assert out.movedim(1, -1).is_contiguous() == channels_last != out.is_contiguous()
     assert out.shape == (1, 8, *size)
     torch.testing.assert_close(out.mean(1), torch.zeros(1, *size), rtol=0, atol=1e-5)  # normalised over channels
     if stride[1] == 1:  # the kernel looks one pixel back and two ahead

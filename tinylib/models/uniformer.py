@@ -29,18 +29,30 @@ class PatchEmbed(nn.Module):
     """Convolve, then LayerNorm over the channels (section 3.1): (B, C, T, H, W) -> (B, dim, T', H', W').
 
     Every spatial size is floored to a multiple of the stride; a stride of 1 keeps the size whatever the kernel.
+    `channels_last` leaves the channels last in memory, so that the tokens of global blocks are views; local blocks are
+    faster on channels-first memory, which depthwise 3D convolutions copy to.
     """
 
-    def __init__(self, *, channels: int, dim: int, kernel: tuple[int, int, int], stride: tuple[int, int, int]):
+    def __init__(
+        self,
+        *,
+        channels: int,
+        dim: int,
+        kernel: tuple[int, int, int],
+        stride: tuple[int, int, int],
+        channels_last: bool,
+    ):
         super().__init__()
         self.norm = nn.LayerNorm(dim)  # eps 1e-5 here, 1e-6 in the blocks: as released
         self.proj = nn.Conv3d(channels, dim, kernel, stride=stride, padding=(kernel[0] // 2, 0, 0))
         rest = kernel[1] - stride[1]
         self.pad = (rest // 2, rest - rest // 2) * 2 if rest else None
+        self.channels_last = channels_last
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.proj(x if self.pad is None else F.pad(x, self.pad))
-        return self.norm(x.movedim(1, -1)).movedim(-1, 1)  # channels stay last in memory: tokens are views from here on
+        x = self.norm(x.movedim(1, -1)).movedim(-1, 1)
+        return x if self.channels_last else x.contiguous()
 
 
 class ConvMlp(nn.Module):
@@ -180,15 +192,15 @@ class UniFormer(VideoClassifier):
     ) -> None:
         super().__init__(dropout=dropout, mean=mean, std=std)
         self.smallest = 32 if stem == "paper" else 8
-        first = early_stride(stem, (2, 4, 4))
-        kernel = (3 if temporal_embed else 1, 2, 2)
         rates = iter(torch.linspace(0, drop_path, sum(depth), device="cpu").tolist())
         channels = 3
         for number, (blocks, dim) in enumerate(zip(depth, dims, strict=True), start=1):
-            embed = (
-                PatchEmbed(channels=channels, dim=dim, kernel=(3, 4, 4), stride=first)
-                if number == 1
-                else PatchEmbed(channels=channels, dim=dim, kernel=kernel, stride=(1, 2, 2))
+            embed = PatchEmbed(
+                channels=channels,
+                dim=dim,
+                kernel=(3, 4, 4) if number == 1 else (3 if temporal_embed else 1, 2, 2),
+                stride=early_stride(stem, (2, 4, 4)) if number == 1 else (1, 2, 2),
+                channels_last=number > 2,
             )
             self.add_module(f"patch_embed{number}", embed)
             stage = nn.ModuleList()
