@@ -13,21 +13,35 @@ import numpy as np
 
 from tinylib.errors import UsageError
 from tinylib.synth import actions_people as people
+from tinylib.synth import actions_together as together
 from tinylib.synth import actions_vehicles as cars
-from tinylib.synth.actions_people import Player, Stage
 from tinylib.synth.actors import Puppet
 from tinylib.synth.gait import keyed
+from tinylib.synth.players import Player, Stage
 from tinylib.synth.primitives import ActorFrame, Array, Event
 
-WALK, STAND, RUN, CARRY, HEAVY = "activity_walking", "activity_standing", "activity_running", "activity_carrying", "Transport_HeavyCarry"
+WALK, STAND, RUN, CARRY, HEAVY = (
+    "activity_walking",
+    "activity_standing",
+    "activity_running",
+    "activity_carrying",
+    "Transport_HeavyCarry",
+)
 TOOL, PHONE, TEXT = "specialized_using_tool", "specialized_talking_phone", "specialized_texting_phone"
 GESTURE, EXERCISE, TALK, TOUCH = "activity_gesturing", "specialized_miscellaneous", "Talking", "Interacts"
 PULL, PUSH, MISC, RIDE, MOVE = "Pull", "Push", "Misc", "Riding", "vehicle_moving"
 OPEN, CLOSE, ENTER, EXIT, LOAD = "Opening", "Closing", "Entering", "Exiting", "Loading"
-START, STOP, TURN_LEFT, TURN_RIGHT = "vehicle_starting", "vehicle_stopping", "vehicle_turning_left", "vehicle_turning_right"
+START, STOP, TURN_LEFT, TURN_RIGHT = (
+    "vehicle_starting",
+    "vehicle_stopping",
+    "vehicle_turning_left",
+    "vehicle_turning_right",
+)
 ROAD = frozenset({MOVE, START, STOP, TURN_LEFT, TURN_RIGHT})
 AT_CAR = frozenset({OPEN, CLOSE, ENTER, EXIT, LOAD})
-ON_FOOT = frozenset({WALK, STAND, RUN, CARRY, HEAVY, TOOL, PHONE, TEXT, GESTURE, EXERCISE, TALK, TOUCH, PULL, PUSH, MISC})
+ON_FOOT = frozenset(
+    {WALK, STAND, RUN, CARRY, HEAVY, TOOL, PHONE, TEXT, GESTURE, EXERCISE, TALK, TOUCH, PULL, PUSH, MISC}
+)
 CLASSES = ROAD | AT_CAR | ON_FOOT | {RIDE}
 
 # Unlabelled activities, by DIVA's names, or MEVA's where DIVA has none.
@@ -38,9 +52,11 @@ DISTRACTORS = (
 
 # Frames at 30 fps, 10th, 50th and 90th percentile (MEVA); others are uniform as TinyVIRAT's chunks.
 _DURATION = {
-    OPEN: (55, 75, 110), CLOSE: (48, 63, 80), ENTER: (84, 160, 283), EXIT: (74, 171, 270), LOAD: (53, 71, 142), TALK: (201, 584, 3990),
+    OPEN: (55, 75, 110), CLOSE: (48, 63, 80), ENTER: (84, 160, 283), EXIT: (74, 171, 270), LOAD: (53, 71, 142),
+    TALK: (201, 584, 3990),
     TEXT: (96, 449, 3608), PHONE: (105, 425, 2628), HEAVY: (74, 140, 319), START: (52, 96, 151), STOP: (54, 95, 141),
-    TURN_LEFT: (94, 138, 230), TURN_RIGHT: (89, 131, 221), "vehicle_u_turn": (160, 212, 598), "vehicle_reverses": (85, 245, 359),
+    TURN_LEFT: (94, 138, 230), TURN_RIGHT: (89, 131, 221), "vehicle_u_turn": (160, 212, 598),
+    "vehicle_reverses": (85, 245, 359),
     "Unloading": (34, 57, 126), "PickUp": (36, 51, 91), "SetDown": (61, 86, 130), "person_sits_down": (36, 56, 96),
     "person_stands_up": (32, 47, 76), "Open_Trunk": (75, 101, 164), "Closing_Trunk": (55, 61, 103),
 }  # fmt: skip
@@ -93,7 +109,9 @@ def vignette(
     """
     unknown = labels - CLASSES
     if unknown or not labels or domain not in ("V", "M"):
-        raise UsageError(f"vignette: expected labels among the 26 classes and domain 'V' or 'M', got {sorted(labels)}, {domain!r}")
+        raise UsageError(
+            f"vignette: expected labels among the 26 classes and domain 'V' or 'M', got {sorted(labels)}, {domain!r}"
+        )
     rng = np.random.default_rng((seed, 26))
     timed = sorted(labels & set(_DURATION), key=lambda name: _DURATION[name][1])
     length = frames if frames is not None else duration(timed[0] if timed else WALK, rng)
@@ -158,7 +176,9 @@ def at_car(stage: Stage, rest: set[str]) -> None:
         elif act == LOAD:
             p = cars.load(stage, car, span, unloading=False)
         else:
-            p = cars.in_or_out(stage, car, door, span, leaving=act == EXIT, walk_off=act == EXIT or bool(rng.random() < 0.6))
+            p = cars.in_or_out(
+                stage, car, door, span, leaving=act == EXIT, walk_off=act == EXIT or bool(rng.random() < 0.6)
+            )
         if first and act not in (ENTER, EXIT):
             if STAND in rest:
                 p.note(STAND)
@@ -176,9 +196,19 @@ def at_car(stage: Stage, rest: set[str]) -> None:
 
 
 _ACTS: dict[str, Callable[[Player], None]] = {
-    TOOL: people.use_tool, PHONE: people.talk_phone, TEXT: people.text_phone, GESTURE: people.gesture, EXERCISE: people.exercise,
-    HEAVY: people.heavy, PULL: people.pull, PUSH: people.push, MISC: people.companion, TOUCH: people.touch,
+    TOOL: people.use_tool, PHONE: people.talk_phone, TEXT: people.text_phone, GESTURE: people.gesture,
+    EXERCISE: people.exercise, HEAVY: people.heavy, PULL: people.pull, PUSH: people.push,
+    MISC: people.companion, TOUCH: people.touch,
 }  # fmt: skip
+# Walking speeds that differ from the common one, m/s.
+_SPEEDS = {
+    HEAVY: (0.7, 1.0),
+    PULL: (0.8, 1.25),
+    PUSH: (0.8, 1.25),
+    TOOL: (0.3, 0.9),
+    PHONE: (0.5, 1.3),
+    TEXT: (0.5, 1.1),
+}
 _ALWAYS_WALKING, _ALWAYS_STANDING = frozenset({PULL, PUSH, MISC}), frozenset({EXERCISE, GESTURE, TOUCH})
 _BOTH_HANDS = frozenset({HEAVY, PUSH, PULL, MISC, TOOL})
 
@@ -201,12 +231,11 @@ def on_foot(stage: Stage, rest: set[str], anchors: list[tuple[float, float]], co
         p = Player(stage, place(), rng.uniform(0, 2 * np.pi))
         labels = {name for name in (legs, act) if name in rest}
         if legs in (WALK, RUN):
-            speed = {HEAVY: rng.uniform(0.7, 1.0), PULL: rng.uniform(0.8, 1.25), PUSH: rng.uniform(0.8, 1.25), TOOL: rng.uniform(0.3, 0.9),
-                     PHONE: rng.uniform(0.5, 1.3), TEXT: rng.uniform(0.5, 1.1)}.get(act or "")  # fmt: skip
-            if act is None and rng.random() < (0.5 if confuser else 0.07):
-                speed = 1.8
+            speed = rng.uniform(*_SPEEDS[act]) if act in _SPEEDS else None
+            if act is None and legs == WALK and rng.random() < (0.5 if confuser else 0.07):
+                speed = 1.8  # brisk, next to running
             people.walk(p, rng.uniform(1.5, 3.0) if act == MISC and rng.random() < 0.2 else speed, running=legs == RUN)
-            if act is None and CARRY not in rest and rng.random() < (0.6 if confuser else 0.1):
+            if act is None and legs == WALK and CARRY not in rest and rng.random() < (0.6 if confuser else 0.1):
                 people.stiff_arm(p)
         else:
             people.stand(p, idle=act is None)
@@ -242,7 +271,11 @@ def _legs(rest: set[str], rng: np.random.Generator) -> str:
 
 
 def _fits(act: str, legs: str) -> bool:
-    return legs != RUN and not (act in _ALWAYS_WALKING and legs != WALK) and not (act in _ALWAYS_STANDING and legs != STAND)
+    return (
+        legs != RUN
+        and not (act in _ALWAYS_WALKING and legs != WALK)
+        and not (act in _ALWAYS_STANDING and legs != STAND)
+    )
 
 
 def near_miss(p: Player) -> None:
@@ -258,17 +291,17 @@ def conversation(stage: Stage, rest: set[str], at: tuple[float, float]) -> None:
     """Two or three people who talk; the other labels of people standing are theirs too."""
     rng, n = stage.rng, stage.frames + 1
     if stage.domain == "M" and TOUCH in rest:
-        numbers, start, end = people.embrace(stage, at, talking=TALK in rest)
+        numbers, start, end = together.embrace(stage, at, talking=TALK in rest)
         stage.event(TOUCH, numbers, start, end)
         if TALK in rest:
             stage.event(TALK, numbers)
         rest -= {TALK, TOUCH}
         return
     size = 3 if rng.random() < 0.25 else 2
-    turns = people.turns_of_speech(rng, n, size)
+    turns = together.turns_of_speech(rng, n, size)
     standing, numbers = STAND in rest, []
     acts = [name for name in (GESTURE, TEXT, PHONE, HEAVY) if name in rest and not (name == HEAVY and WALK in rest)]
-    for k, (spot, yaw) in enumerate(people.circle(rng, size, at, rng.uniform(0.85, 1.2))):
+    for k, (spot, yaw) in enumerate(together.circle(rng, size, at, rng.uniform(0.85, 1.2))):
         p = Player(stage, spot, yaw)
         people.stand(p, idle=rng.random() < 0.4)
         p.motion.yaw = np.full(p.n, yaw)
@@ -284,7 +317,7 @@ def conversation(stage: Stage, rest: set[str], at: tuple[float, float]) -> None:
         for name in sorted(mine):
             p.note(name)
         rest -= mine
-        people.speech(p, turns[k])
+        together.speech(p, turns[k])
         numbers.append(p.enter())
     rest -= {TALK, STAND}
     stage.event(TALK, numbers)
@@ -325,7 +358,9 @@ def distractor(seed: int, domain: str = "V", frames: int | None = None) -> Scene
     else:
         p = Player(stage, (0.0, 0.0), rng.uniform(0, 2 * np.pi))
         people.stand(p, idle=False)
-        (people.sit if name in ("person_sits_down", "person_stands_up") else people.pick)(p, backwards=name in ("person_stands_up", "SetDown"))
+        (people.sit if name in ("person_sits_down", "person_stands_up") else people.pick)(
+            p, backwards=name in ("person_stands_up", "SetDown")
+        )
         stage.event(name, [p.enter()], *span)
     return _finish(stage, frozenset())
 
@@ -339,7 +374,7 @@ def confuser(seed: int, domain: str = "V", frames: int | None = None) -> Scene:
         stage.add(cars.parked_car(stage, {}, tuple(cars.KINDS)), "vehicle")
         return _finish(stage, frozenset())
     gap = 2.5 if kind == "apart" else 0.9
-    for spot, yaw in people.circle(rng, 2, (0.0, 0.0), gap):
+    for spot, yaw in together.circle(rng, 2, (0.0, 0.0), gap):
         p = Player(stage, spot, yaw + (np.pi if kind == "back to back" else 0.0))
         people.stand(p)
         p.note(STAND)

@@ -6,83 +6,13 @@ base of the neck.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
 import numpy as np
 
 from tinylib.synth import props
-from tinylib.synth.actors import Motion, Person, Puppet, Reach, draw_look, merge, rotation
+from tinylib.synth.actors import Person, Puppet, rotation
 from tinylib.synth.gait import FPS, heading, keyed, leftward, smooth, wander
-from tinylib.synth.primitives import Array, Event
-
-LEFT, RIGHT = 0, 1
-_DOWN = (-0.5, 0.6, -1.0)
-
-
-class Stage:
-    """A vignette under construction: its length, its random source, actors and events."""
-
-    def __init__(self, frames: int, domain: str, rng: np.random.Generator) -> None:
-        self.frames, self.domain, self.rng = frames, domain, rng
-        self.puppets: list[Puppet] = []
-        self.kinds: list[str] = []
-        self.events: list[Event] = []
-        self.front: float | None = None
-
-    def add(self, puppet: Puppet, kind: str) -> int:
-        """Put an actor on stage; its number."""
-        self.puppets.append(puppet)
-        self.kinds.append(kind)
-        return len(self.puppets) - 1
-
-    def event(self, name: str, actors: Sequence[int], start: int = 0, end: int | None = None) -> None:
-        """Note that `actors` do `name` from `start` to `end` (the last frame)."""
-        last = self.frames - 1
-        self.events.append(Event(name, max(0, start), last if end is None else min(end, last), tuple(actors)))
-
-
-class Player:
-    """A person being directed: motion and look now, things in hand and beside once the joints are known."""
-
-    def __init__(self, stage: Stage, at: tuple[float, float], yaw: float) -> None:
-        self.stage, self.rng, self.n = stage, stage.rng, stage.frames + 1
-        self.look = draw_look(self.rng)
-        self.scale = self.look.stature / 1.70
-        self.motion = Motion(np.tile(np.asarray(at, dtype=np.float64), (self.n, 1)), np.full(self.n, float(yaw)))
-        self.held: list[Callable[[Person], Puppet]] = []
-        self.beside: list[tuple[Callable[[Person], Puppet], str]] = []
-        self.events: list[tuple[str, int, int | None, bool]] = []
-        self.hand = RIGHT if self.rng.random() < 0.8 else LEFT  # the preferred one
-        self.busy = [False, False]
-
-    @property
-    def time(self) -> Array:
-        """Seconds from the start, (n,)."""
-        return np.arange(self.n) / FPS
-
-    def reach(
-        self, side: int, target: object, weight: object = 1.0, frame: str = "chest", elbow: Sequence[float] = _DOWN
-    ) -> None:
-        """Send a hand to a target; chest and head targets scale with stature."""
-        goal = np.asarray(target, dtype=np.float64) * (self.scale if frame != "world" else 1.0)
-        self.motion.reaches.append(
-            Reach(side, np.broadcast_to(goal, (self.n, 3)), np.broadcast_to(np.asarray(weight, dtype=np.float64), (self.n,)), frame, elbow)
-        )
-        self.busy[side] = True
-
-    def note(self, name: str, start: int = 0, end: int | None = None, *, together: bool = False) -> None:
-        """This player does `name`; `together` counts what is beside as an actor of it."""
-        self.events.append((name, start, end, together))
-
-    def enter(self) -> int:
-        """Solve the motion and go on stage; the player's number."""
-        person = Person(self.motion, self.look, self.rng)
-        number = self.stage.add(merge(person, *(make(person) for make in self.held)), "person")
-        beside = [self.stage.add(make(person), kind) for make, kind in self.beside]
-        for name, start, end, together in self.events:
-            self.stage.event(name, [number, *(beside if together else [])], start, end)
-        return number
-
+from tinylib.synth.players import LEFT, RIGHT, Player
+from tinylib.synth.primitives import Array
 
 # ---- ways of being on one's feet
 
@@ -250,7 +180,12 @@ def companion(p: Player) -> None:
 def talk_phone(p: Player) -> None:
     """A hand with a phone at the ear, elbow out; the other arm goes on."""
     side = p.hand
-    p.reach(side, np.array([0.04, 0.115, -0.06]) + 0.008 * np.stack([wander(p.rng, p.n, 1.0)] * 3, 1), frame="head", elbow=(0.7, 0.6, -1.0))
+    p.reach(
+        side,
+        np.array([0.04, 0.115, -0.06]) + 0.008 * np.stack([wander(p.rng, p.n, 1.0)] * 3, 1),
+        frame="head",
+        elbow=(0.7, 0.6, -1.0),
+    )
     p.motion.nod = 0.08 + wander(p.rng, p.n, 0.06)
     p.held.append(lambda person: props.phone(person, side, at_ear=True))
 
@@ -262,7 +197,11 @@ def text_phone(p: Player) -> None:
     height = rng.uniform(-0.28, -0.18)
     p.reach(side, np.stack([np.full(p.n, 0.3), np.full(p.n, 0.03), height + tap], 1), elbow=(-0.3, 0.5, -1.0))
     if rng.random() < 0.6:
-        p.reach(1 - side, np.stack([np.full(p.n, 0.28), np.full(p.n, 0.02), height - tap - 0.02], 1), elbow=(-0.3, 0.5, -1.0))
+        p.reach(
+            1 - side,
+            np.stack([np.full(p.n, 0.28), np.full(p.n, 0.02), height - tap - 0.02], 1),
+            elbow=(-0.3, 0.5, -1.0),
+        )
     p.motion.nod = np.radians(rng.uniform(30, 42)) + wander(rng, p.n, 0.04)
     p.motion.lean = np.full(p.n, 0.06)
     p.held.append(lambda person: props.phone(person, side, at_ear=False, glow=rng.uniform(0.2, 0.7)))
@@ -280,7 +219,9 @@ def gesture(p: Player) -> None:
     period = rng.uniform(22, 34)
     raised = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(p.n) / (2 * period))
     raised = smooth(np.clip(1.8 * raised - 0.4, 0, 1), 2.0)[:, None]
-    point = np.array([0.42, rng.uniform(-0.05, 0.35), rng.uniform(0.0, 0.25)]) + 0.04 * np.sin(2 * np.pi * 2 * t)[:, None]
+    point = (
+        np.array([0.42, rng.uniform(-0.05, 0.35), rng.uniform(0.0, 0.25)]) + 0.04 * np.sin(2 * np.pi * 2 * t)[:, None]
+    )
     p.reach(side, raised * point + (1 - raised) * np.array([0.22, 0.16, -0.22]), elbow=(-0.1, 1.0, -0.8))
 
 
@@ -311,7 +252,9 @@ def use_tool(p: Player, *, swinging: bool = True) -> None:
         rear, fore = person.hand(side), person.hand(1 - side)
         line = fore - rear
         flat = np.hypot(line[:, 0], line[:, 1])
-        return model.pose((rear + fore) / 2, rotation(np.arctan2(line[:, 1], line[:, 0]), np.arctan2(-line[:, 2], flat)))
+        return model.pose(
+            (rear + fore) / 2, rotation(np.arctan2(line[:, 1], line[:, 0]), np.arctan2(-line[:, 2], flat))
+        )
 
     p.held.append(carried)
 
@@ -322,14 +265,19 @@ def touch(p: Player, *, contact: bool = True) -> None:
     yaw0 = float(p.motion.yaw[0])
     p.motion.yaw = np.full(p.n, yaw0)
     kind = rng.choice(["meter", "dumpster", "bench"], p=[0.5, 0.25, 0.25])
-    model = {"meter": lambda: props.meter(rng), "dumpster": lambda: props.dumpster(rng), "bench": props.bench}[str(kind)]()
+    model = {"meter": lambda: props.meter(rng), "dumpster": lambda: props.dumpster(rng), "bench": props.bench}[
+        str(kind)
+    ]()
     height, depth = {"meter": (1.25, 0.12), "dumpster": (1.17, 0.45), "bench": (0.52, 0.05)}[str(kind)]
     away = {"meter": 0.55, "dumpster": 0.85, "bench": 0.5}[str(kind)] + (0.0 if contact else 0.35)
     ahead = heading(np.array(yaw0))
     spot = p.motion.xy[0] + away * ahead[:2]
     beat = 2 * np.pi * 0.3 * t + rng.uniform(0, 6)
     goal = np.concatenate([spot, [height]]) - depth * ahead
-    drift = np.stack([np.zeros(p.n), np.zeros(p.n), 0.05 * np.sin(2 * beat)], 1) + leftward(np.array(yaw0)) * (0.12 * np.sin(beat))[:, None]
+    drift = (
+        np.stack([np.zeros(p.n), np.zeros(p.n), 0.05 * np.sin(2 * beat)], 1)
+        + leftward(np.array(yaw0)) * (0.12 * np.sin(beat))[:, None]
+    )
     if kind == "bench":
         p.motion.lean, p.motion.drop = np.full(p.n, 0.75 if contact else 0.03), np.full(p.n, 0.12 * contact)
     if contact:
@@ -366,7 +314,9 @@ def exercise(p: Player) -> None:
         if kind == "kick":
             side = p.hand
             leg = np.sin(2 * np.pi * u) * (0.5 + 0.5 * np.sin(2 * np.pi * u - 0.6))
-            feet[:, side] += heading(m.yaw) * (0.75 * leg)[:, None] + np.array([0, 0, 1.0]) * (0.4 * np.abs(leg))[:, None]
+            feet[:, side] += (
+                heading(m.yaw) * (0.75 * leg)[:, None] + np.array([0, 0, 1.0]) * (0.4 * np.abs(leg))[:, None]
+            )
             m.lean = -0.12 * np.maximum(leg, 0)
         else:  # jumping jack
             height = 0.28 * np.maximum(0.0, np.sin(2 * np.pi * u))
@@ -423,71 +373,3 @@ def pick(p: Player, *, backwards: bool = False) -> None:
         return model.pose(hand, rotation(p.motion.yaw))
 
     p.held.append(bag)
-
-
-# ---- together
-
-
-def speech(p: Player, turns: Array) -> None:
-    """Nods and forearm beats at 0.6-1 Hz while `turns` (n,) is 1; a listener's stillness while 0."""
-    rng, t = p.rng, p.time
-    rate = rng.uniform(0.6, 1.0)
-    beat = np.sin(2 * np.pi * rate * t + rng.uniform(0, 6))
-    p.motion.nod = p.motion.nod + turns * 0.14 * np.sin(2 * np.pi * 1.3 * rate * t) + (1 - turns) * 0.05
-    p.motion.look = wander(rng, p.n, 0.08)
-    for side in (LEFT, RIGHT):
-        if p.busy[side] or (side != p.hand and rng.random() < 0.5):
-            continue
-        lively = 1.0 if side == p.hand else 0.7
-        p.motion.reaches = [r for r in p.motion.reaches if r.side != side]
-        rest = (0.1, 0.2, -0.5)
-        up = np.stack([0.3 + 0.06 * beat, 0.16 + 0.07 * np.cos(2 * np.pi * rate * t), -0.27 + 0.14 * lively * beat], 1)
-        p.reach(side, up * turns[:, None] + np.array(rest) * (1 - turns[:, None]), weight=turns * lively + 0.0)
-
-
-def turns_of_speech(rng: np.random.Generator, n: int, people: int) -> Array:
-    """Who speaks when: (people, n), only one at a time, handing over every 1-3 s."""
-    turns, t, speaker = np.zeros((people, n)), 0, int(rng.integers(people))
-    while t < n:
-        length = int(rng.uniform(28, 80))
-        turns[speaker, t : t + length] = 1.0
-        t, speaker = t + length, (speaker + 1 + int(rng.integers(people - 1))) % people
-    return smooth(turns.T, 3.0).T
-
-
-def circle(rng: np.random.Generator, people: int, at: tuple[float, float], gap: float) -> list[tuple[tuple[float, float], float]]:
-    """Places and yaws of people who face each other at `gap` metres."""
-    radius, turn = gap / (2.0 * np.sin(np.pi / people)), rng.uniform(0, 2 * np.pi)
-    angles = turn + 2 * np.pi * np.arange(people) / people
-    return [((at[0] + radius * np.cos(a), at[1] + radius * np.sin(a)), a + np.pi + rng.normal(0, 0.12)) for a in angles]
-
-
-def embrace(stage: Stage, at: tuple[float, float] = (0.0, 0.0), *, talking: bool = True) -> tuple[list[int], int, int]:
-    """Interacts (M): two people close in to 0.35 m, embrace or take hands for 1-2 s and part; when, first and last frame."""
-    rng, n = stage.rng, stage.frames + 1
-    hug = rng.random() < 0.6
-    near, far = (0.36 if hug else 0.62), rng.uniform(0.95, 1.15)
-    hold = min(rng.uniform(30, 60), 0.4 * n)
-    start = 0.5 * (n - hold) * rng.uniform(0.7, 1.0)
-    move = min(24.0, 0.8 * start)
-    close = keyed(n, [(start - move, 0.0), (start, 1.0), (start + hold, 1.0), (start + hold + move, 0.0)])
-    gap = far + (near - far) * close
-    turn = rng.uniform(0, 2 * np.pi)
-    turns = turns_of_speech(rng, n, 2) * (1 - close)
-    numbers, taken = [], np.asarray(at)
-    for k in (0, 1):
-        angle = turn + np.pi * k
-        p = Player(stage, at, angle + np.pi)
-        p.motion.xy = taken + 0.5 * gap[:, None] * np.array([np.cos(angle), np.sin(angle)])
-        if talking:
-            speech(p, turns[k])
-        if hug:
-            p.reach(LEFT, (0.36, 0.12, 0.02 if k else -0.2), close, elbow=(0.2, 1.0, -0.5))
-            p.reach(RIGHT, (0.36, 0.12, -0.2 if k else 0.02), close, elbow=(0.2, 1.0, -0.5))
-            p.motion.lean = 0.1 * close
-        else:
-            shake = 0.03 * np.sin(2 * np.pi * 2.2 * p.time)[:, None] * np.array([0.0, 0.0, 1.0])
-            meet = np.array([*taken, 1.0 * p.scale]) + shake
-            p.reach(RIGHT, meet, close, frame="world")
-        numbers.append(p.enter())
-    return numbers, round(start - move), round(start + hold + move)

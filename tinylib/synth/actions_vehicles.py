@@ -12,16 +12,19 @@ from collections.abc import Sequence
 import numpy as np
 
 from tinylib.synth import props
-from tinylib.synth.actions_people import LEFT, RIGHT, Player, Stage, stand
+from tinylib.synth.actions_people import stand
 from tinylib.synth.actors import Puppet
 from tinylib.synth.gait import FPS, heading, keyed, minimum_jerk, smooth, wander
+from tinylib.synth.players import LEFT, RIGHT, Player, Stage
 from tinylib.synth.primitives import Array
 from tinylib.synth.vehicles import KINDS, Drive, Vehicle, bicycle, drive, paint, parked, trailer
 
 DOORS = ("fl", "fr", "rl", "rr")
 
 
-def draw_kind(rng: np.random.Generator, allowed: Sequence[str] = ("sedan", "suv", "pickup", "van", "bus", "cart")) -> str:
+def draw_kind(
+    rng: np.random.Generator, allowed: Sequence[str] = ("sedan", "suv", "pickup", "van", "bus", "cart")
+) -> str:
     """A type of vehicle, common ones first."""
     share = {"sedan": 0.42, "suv": 0.25, "pickup": 0.13, "van": 0.11, "bus": 0.04, "cart": 0.05}
     weight = np.array([share[name] for name in allowed])
@@ -36,7 +39,9 @@ def _lamps(rng: np.random.Generator, n: int) -> Array | None:
     return np.ones(n) if mode == 1 else (wander(rng, n, 1.0, 1.0) > 0.3).astype(np.float64)
 
 
-def profile(rng: np.random.Generator, n: int, *, starting: bool = False, stopping: bool = False, turning: bool = False) -> Array:
+def profile(
+    rng: np.random.Generator, n: int, *, starting: bool = False, stopping: bool = False, turning: bool = False
+) -> Array:
     """Speed (n,) m/s: steady, from rest, or to rest; starting is stopping backwards."""
     t, length = np.arange(n) / FPS, n / FPS
     if not (starting or stopping):
@@ -50,7 +55,7 @@ def profile(rng: np.random.Generator, n: int, *, starting: bool = False, stoppin
 
 
 def turn_rate(rng: np.random.Generator, speed: Array, direction: float, total: float | None = None) -> Array:
-    """Yaw rate (n,) that bends the drive by `total` radians (60-100 degrees) to one side, no faster than 38 degrees/s."""
+    """Yaw rate (n,) that bends the drive by `total` radians (60-100 degrees) to one side, at most 42 degrees/s."""
     n = len(speed)
     total = total if total is not None else np.radians(rng.uniform(60, 100))
     bell = np.sin(np.pi * np.linspace(0.0, 1.0, n)) ** 0.6 * np.minimum(1.0, np.abs(speed) / 2.0)
@@ -59,7 +64,9 @@ def turn_rate(rng: np.random.Generator, speed: Array, direction: float, total: f
     return np.asarray(direction * rate)
 
 
-def on_the_road(stage: Stage, names: frozenset[str], at: tuple[float, float] = (0.0, 0.0), *, towing: bool = False) -> int:
+def on_the_road(
+    stage: Stage, names: frozenset[str], at: tuple[float, float] = (0.0, 0.0), *, towing: bool = False
+) -> int:
     """A vehicle that moves, starts, stops or turns, as `names` say; with `towing` it pulls a trailer."""
     rng, n = stage.rng, stage.frames + 1
     kind = KINDS[draw_kind(rng, ("sedan", "suv", "pickup", "van", "cart") if towing else tuple(KINDS))]
@@ -117,7 +124,13 @@ def ride(stage: Stage, names: frozenset[str], at: tuple[float, float] = (0.0, 0.
     for side in (LEFT, RIGHT):
         sign = 1.0 if side == LEFT else -1.0
         a = phase + (0.0 if side == LEFT else np.pi)
-        feet.append(crank + 0.17 * (ahead * np.sin(a)[:, None] + up * np.cos(a)[:, None]) + left * (0.1 * sign) + up * 0.06 - ahead * 0.1)
+        feet.append(
+            crank
+            + 0.17 * (ahead * np.sin(a)[:, None] + up * np.cos(a)[:, None])
+            + left * (0.1 * sign)
+            + up * 0.06
+            - ahead * 0.1
+        )
         grip = np.concatenate([motion.xy, np.full((n, 1), 1.03)], 1) + ahead * 0.4 + left * (0.23 * sign)
         p.reach(side, grip, frame="world", elbow=(-0.3, 0.8, -0.8))
     m.feet = np.stack(feet, axis=1)
@@ -136,7 +149,9 @@ def _ride_cart(stage: Stage, names: frozenset[str], at: tuple[float, float]) -> 
     rng, n = stage.rng, stage.frames + 1
     kind = KINDS["cart"]
     speed = rng.uniform(2.0, 4.5) * (1.0 + wander(rng, n, 0.03))
-    motion = drive(speed, wander(rng, n, 0.04), yaw=rng.uniform(0, 2 * np.pi), wheelbase=kind.wheelbase).shifted(np.asarray(at))
+    motion = drive(speed, wander(rng, n, 0.04), yaw=rng.uniform(0, 2 * np.pi), wheelbase=kind.wheelbase).shifted(
+        np.asarray(at)
+    )
     car = Vehicle(kind, motion, paint(rng, "cart"))
     p = Player(stage, (0.0, 0.0), 0.0)
     p.motion.xy, p.motion.yaw = car.point(np.array([-1.0, 0.0, 0.0]))[:, :2], motion.yaw + np.pi
@@ -217,7 +232,9 @@ def at_door(stage: Stage, car: Vehicle, door: str, span: tuple[int, int], *, clo
     p.motion.lean = keys((0.0, 0.03), (0.28, 0.16), (0.7, 0.12), (1.0, 0.03))
     p.motion.nod = np.full(p.n, 0.2)
     p.hand = LEFT if door[1] == "l" else RIGHT
-    p.reach(p.hand, handle, keys((0.06, 0.0), (0.28, 1.0), (0.78, 1.0), (1.0, 0.0)), frame="world", elbow=(-0.4, 0.6, -0.8))
+    p.reach(
+        p.hand, handle, keys((0.06, 0.0), (0.28, 1.0), (0.78, 1.0), (1.0, 0.0)), frame="world", elbow=(-0.4, 0.6, -0.8)
+    )
     return p
 
 
@@ -234,7 +251,13 @@ def in_or_out(stage: Stage, car: Vehicle, door: str, span: tuple[int, int], *, l
     p = Player(stage, (0.0, 0.0), 0.0)
     far = spot(-1.3 - 0.8 * stage.rng.random(), 0.9 + 0.9 * stage.rng.random()) if walk_off else spot(-0.95, 0.75)
     middle = 0.5 * edge[0] - 0.15
-    path = keys((0.0, far), (0.32, spot(-0.95, 0.62)), (0.42, spot(-0.9, 0.55)), (0.74, spot(middle, -0.42)), (1.0, spot(middle, -0.42)))
+    path = keys(
+        (0.0, far),
+        (0.32, spot(-0.95, 0.62)),
+        (0.42, spot(-0.9, 0.55)),
+        (0.74, spot(middle, -0.42)),
+        (1.0, spot(middle, -0.42)),
+    )
     inwards = -out * np.pi / 2
     turn = keys((0.0, inwards * 0.5), (0.22, inwards * 0.7), (0.44, 0.0), (1.0, 0.0))
     seated = keys((0.46, 0.0), (0.74, 1.0))
@@ -243,7 +266,12 @@ def in_or_out(stage: Stage, car: Vehicle, door: str, span: tuple[int, int], *, l
     p.motion.lean = keys((0.4, 0.04), (0.6, 0.6), (0.8, 0.05))
     p.motion.nod = keys((0.4, 0.1), (0.6, 0.4), (0.8, 0.05))
     frame_hand = np.array([*spot(-0.55, 0.12), 1.25])
-    p.reach(RIGHT if door[1] == "l" else LEFT, frame_hand, keys((0.3, 0.0), (0.42, 0.8), (0.55, 0.6), (0.66, 0.0)), frame="world")
+    p.reach(
+        RIGHT if door[1] == "l" else LEFT,
+        frame_hand,
+        keys((0.3, 0.0), (0.42, 0.8), (0.55, 0.6), (0.66, 0.0)),
+        frame="world",
+    )
     return p
 
 

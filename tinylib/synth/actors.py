@@ -16,9 +16,8 @@ from tinylib.synth.gait import FPS, footsteps, heading, leftward, smooth, two_li
 from tinylib.synth.primitives import ActorFrame, Array, Capsule, Colour, Face, Shape
 
 SIDES = ("l", "r")
-JOINTS = ("pelvis", "chest", "neck", "head") + tuple(
-    f"{side}_{name}" for side in SIDES for name in ("shoulder", "elbow", "wrist", "hand", "hip", "knee", "ankle", "toe")
-)
+_LIMBS = ("shoulder", "elbow", "wrist", "hand", "hip", "knee", "ankle", "toe")
+JOINTS = ("pelvis", "chest", "neck", "head", *(f"{side}_{name}" for side in SIDES for name in _LIMBS))
 _HIDDEN = ("forward", "gaze")  # unit vectors from chest and head, carried as joints so that points stay linear in them
 
 
@@ -92,14 +91,18 @@ class Model:
         self.draws.append(Draw(2, colour, (radius, end or radius)))
         return self
 
-    def face(self, points: Sequence[Sequence[float]], colour: Colour, *, closed: bool = False, glow: float = 0.0) -> Model:
+    def face(
+        self, points: Sequence[Sequence[float]], colour: Colour, *, closed: bool = False, glow: float = 0.0
+    ) -> Model:
         """A convex polygon; `closed` faces are seen from their counter-clockwise side alone."""
         self.points += [np.asarray(p, dtype=np.float64) for p in points]
         self.draws.append(Draw(len(points), colour, None, not closed, glow))
         return self
 
-    def prism(self, left: Sequence[Sequence[float]], right: Sequence[Sequence[float]], colours: Sequence[Colour]) -> Model:
-        """A closed convex solid between two like polygons; `colours`: left, right, then one a strip (the last repeats)."""
+    def prism(
+        self, left: Sequence[Sequence[float]], right: Sequence[Sequence[float]], colours: Sequence[Colour]
+    ) -> Model:
+        """A closed convex solid between two like polygons; `colours`: left, right, then each strip."""
         a, b = np.asarray(left, dtype=np.float64), np.asarray(right, dtype=np.float64)
         centre = np.concatenate([a, b]).mean(0)
         k = len(a)
@@ -156,7 +159,8 @@ class Look:
 
 
 _CLOTHES = np.array(
-    [[0.02, 0.02, 0.025], [0.03, 0.05, 0.12], [0.1, 0.12, 0.16], [0.28, 0.3, 0.32], [0.75, 0.75, 0.72], [0.35, 0.03, 0.03],
+    [[0.02, 0.02, 0.025], [0.03, 0.05, 0.12], [0.1, 0.12, 0.16], [0.28, 0.3, 0.32], [0.75, 0.75, 0.72],
+     [0.35, 0.03, 0.03],
      [0.04, 0.16, 0.08], [0.5, 0.4, 0.25], [0.08, 0.2, 0.45], [0.6, 0.5, 0.1], [0.2, 0.1, 0.05], [0.45, 0.12, 0.25]]
 )  # fmt: skip
 
@@ -178,7 +182,12 @@ def draw_look(rng: np.random.Generator) -> Look:
         top=tint([0.75, 0.85, 0.05] if vest else _CLOTHES[rng.integers(len(_CLOTHES))], rng),
         bottom=tint(_CLOTHES[rng.integers(5)] if rng.random() < 0.7 else _CLOTHES[rng.integers(len(_CLOTHES))], rng),
         skin=tint(skin, rng, 0.1),
-        hair=tint([[0.01, 0.01, 0.01], [0.06, 0.03, 0.015], [0.3, 0.2, 0.08], [0.4, 0.4, 0.4]][rng.choice(4, p=[0.4, 0.35, 0.15, 0.1])], rng),
+        hair=tint(
+            [[0.01, 0.01, 0.01], [0.06, 0.03, 0.015], [0.3, 0.2, 0.08], [0.4, 0.4, 0.4]][
+                rng.choice(4, p=[0.4, 0.35, 0.15, 0.1])
+            ],
+            rng,
+        ),
         hat=bool(rng.random() < 0.15),
         skirt=bool(rng.random() < 0.1),
         vest=vest,
@@ -246,7 +255,10 @@ def _solve(m: Motion, look: Look, rng: np.random.Generator) -> tuple[Array, Arra
     forward, left = heading(m.yaw), leftward(m.yaw)
     speed = np.linalg.norm(np.gradient(m.xy, axis=0), axis=1) * FPS
     still = np.exp(-((smooth(speed, 4.0) / 0.3) ** 2))
-    sway = np.stack([wander(rng, n, 0.018), wander(rng, n, 0.022)], axis=1) * (still * (1.0 - feet_weight * (m.feet is not None)))[:, None]
+    sway = (
+        np.stack([wander(rng, n, 0.018), wander(rng, n, 0.022)], axis=1)
+        * (still * (1.0 - feet_weight * (m.feet is not None)))[:, None]
+    )
     stance = smooth(feet.planted[:, 0] - feet.planted[:, 1], 3.0) * 0.02 * (1.0 - still)
     pelvis = np.zeros((n, 3))
     pelvis[:, :2] = m.xy + sway + (left[:, :2] * stance[:, None])
@@ -274,7 +286,7 @@ def _solve(m: Motion, look: Look, rng: np.random.Generator) -> tuple[Array, Arra
     face = heading(head_yaw) * np.cos(head_pitch)[:, None] - up * np.sin(head_pitch)[:, None]
     joints = {"pelvis": pelvis, "chest": chest, "neck": neck, "head": head, "forward": ahead, "gaze": face}
     hip_across = leftward(hip_yaw)
-    for k, side in enumerate(SIDES):
+    for k in (0, 1):
         sign = 1.0 if k == 0 else -1.0
         shoulder = neck + across * (sign * 0.122 * h) - spine * 0.012 * h
         swing = -m.swing[k] * lead[:, k] * (1.35 if m.running else 1.15) / (0.245 * h / 0.42)
@@ -293,7 +305,7 @@ def _solve(m: Motion, look: Look, rng: np.random.Generator) -> tuple[Array, Arra
         knee, _ = two_link(hip, ankles[:, k], 0.245 * h, 0.246 * h, out + 0.3 * up * np.minimum(drop, 0.5)[:, None])
         wrist = elbow + (hand - elbow) * 0.73
         parts = (shoulder, elbow, wrist, hand, hip, knee, ankles[:, k], toes[:, k])
-        joints |= {name: part for name, part in zip(JOINTS[4 + 8 * k : 12 + 8 * k], parts, strict=True)}
+        joints |= dict(zip(JOINTS[4 + 8 * k : 12 + 8 * k], parts, strict=True))
     return np.stack([joints[name] for name in JOINTS + _HIDDEN], axis=1), feet.planted
 
 
@@ -329,7 +341,9 @@ def _place(reach: Reach, neck: Array, head: Array, ahead: Array, across: Array, 
         return target
     sign = 1.0 if reach.side == 0 else -1.0
     origin, x, y = (neck, ahead, across) if reach.frame == "chest" else (head, heading(head_yaw), leftward(head_yaw))
-    return np.asarray(origin + x * target[:, :1] + y * (sign * target[:, 1:2]) + np.array([0.0, 0.0, 1.0]) * target[:, 2:])
+    return np.asarray(
+        origin + x * target[:, :1] + y * (sign * target[:, 1:2]) + np.array([0.0, 0.0, 1.0]) * target[:, 2:]
+    )
 
 
 def _dress(look: Look) -> tuple[Array, list[Draw]]:
@@ -369,7 +383,9 @@ def _dress(look: Look) -> tuple[Array, list[Draw]]:
         limb({**crown, "gaze": 0.05 * h}, {**crown, "gaze": 0.07 * h}, 0.02, 0.015, look.top)
     if look.skirt:
         for s in SIDES:
-            limb({"pelvis": 0.4, f"{s}_hip": 0.6}, {f"{s}_knee": 0.9, f"{s}_hip": 0.1}, 0.062 * g, 0.085 * g, look.bottom)
+            limb(
+                {"pelvis": 0.4, f"{s}_hip": 0.6}, {f"{s}_knee": 0.9, f"{s}_hip": 0.1}, 0.062 * g, 0.085 * g, look.bottom
+            )
     if look.vest:
         band = {"chest": 0.5, "pelvis": 0.5}
         limb({**band, "forward": -0.045}, {**band, "forward": 0.045}, 0.058 * g, 0.058 * g, (0.8, 0.8, 0.8))

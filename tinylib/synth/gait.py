@@ -78,7 +78,7 @@ def two_link(root: Array, tip: Array, upper: float, lower: float, pole: Array) -
     """The middle joint and the reached tip of a two-link limb that bends towards `pole`; all (n, 3)."""
     offset = tip - root
     distance = np.linalg.norm(offset, axis=-1, keepdims=True)
-    along = offset / np.maximum(distance, 1e-9)
+    along = np.where(distance > 1e-6, offset / np.maximum(distance, 1e-9), np.array([0.0, 0.0, -1.0]))
     reach = np.clip(distance, abs(upper - lower) + 0.02, 0.999 * (upper + lower))
     near = (upper**2 - lower**2 + reach**2) / (2.0 * reach)
     aside = unit(pole - np.sum(pole * along, axis=-1, keepdims=True) * along)
@@ -130,7 +130,7 @@ def footsteps(xy: Array, yaw: Array, *, stature: float, running: bool = False, t
 
     swings: list[list[_Swing]] = [[], []]
     place, free = [home(0, 0.0), home(1, 0.0)], [0.0, 0.0]
-    time, foot = 0.0, int(round(xy[0, 0] * 1000)) % 2
+    time, foot = 0.0, round(xy[0, 0] * 1000) % 2
     while time < last:
         cadence = tempo * float(np.clip(0.95 + 0.65 * speed[min(round(time) + 4, last)], 1.25, 3.3))
         step = FPS / cadence

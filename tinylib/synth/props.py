@@ -10,7 +10,14 @@ from tinylib.synth.primitives import Array, Colour
 
 DARK: Colour = (0.02, 0.02, 0.02)
 STEEL: Colour = (0.35, 0.36, 0.38)
-_STUFF = [[0.02, 0.02, 0.02], [0.3, 0.05, 0.04], [0.05, 0.08, 0.2], [0.45, 0.3, 0.15], [0.6, 0.6, 0.55], [0.06, 0.2, 0.1]]
+_STUFF = [
+    [0.02, 0.02, 0.02],
+    [0.3, 0.05, 0.04],
+    [0.05, 0.08, 0.2],
+    [0.45, 0.3, 0.15],
+    [0.6, 0.6, 0.55],
+    [0.06, 0.2, 0.1],
+]
 
 
 def stuff(rng: np.random.Generator) -> Colour:
@@ -74,7 +81,11 @@ def phone(person: Person, side: int, *, at_ear: bool, glow: float = 0.4) -> Pupp
     size = (0.02, 0.05, 0.15) if at_ear else (0.15, 0.08, 0.015)
     model.box(size, (0.02, 0, 0.03), DARK if at_ear else STEEL)
     if not at_ear:
-        model.face([(-0.05, -0.035, 0.042), (0.09, -0.035, 0.042), (0.09, 0.035, 0.042), (-0.05, 0.035, 0.042)], (0.7, 0.75, 0.8), glow=glow)
+        model.face(
+            [(-0.05, -0.035, 0.042), (0.09, -0.035, 0.042), (0.09, 0.035, 0.042), (-0.05, 0.035, 0.042)],
+            (0.7, 0.75, 0.8),
+            glow=glow,
+        )
     return model.pose(person.hand(side), rotation(person.motion.yaw, np.full(n, 0.0 if at_ear else -0.5)))
 
 
@@ -88,7 +99,11 @@ def pole(rng: np.random.Generator) -> Model:
 
 def blower(rng: np.random.Generator) -> Model:
     """A leaf blower: motor at the hand, nozzle of 1.1 m along +x."""
-    return Model().capsule((-0.15, 0, -0.05), (0.1, 0, -0.05), 0.11, stuff(rng)).capsule((0.1, 0, -0.03), (1.0, 0, -0.05), 0.05, DARK)
+    return (
+        Model()
+        .capsule((-0.15, 0, -0.05), (0.1, 0, -0.05), 0.11, stuff(rng))
+        .capsule((0.1, 0, -0.03), (1.0, 0, -0.05), 0.05, DARK)
+    )
 
 
 def trolley(rng: np.random.Generator) -> Model:
@@ -124,7 +139,9 @@ def stroller(rng: np.random.Generator) -> Model:
     model.capsule((0.0, 0, 0.45), (0.3, 0, 0.4), 0.16, DARK).capsule((-0.1, 0, 0.85), (0.08, 0, 0.9), 0.2, colour)
     model.capsule((-0.12, 0, 0.5), (-0.12, 0, 0.8), 0.16, colour)
     for y in (-0.22, 0.22):
-        model.capsule((-0.5, y, 1.0), (0.3, y, 0.15), 0.015, STEEL).capsule((-0.12, y, 0.6), (-0.3, y, 0.15), 0.015, STEEL)
+        model.capsule((-0.5, y, 1.0), (0.3, y, 0.15), 0.015, STEEL).capsule(
+            (-0.12, y, 0.6), (-0.3, y, 0.15), 0.015, STEEL
+        )
         for x in (-0.3, 0.32):
             model.capsule((x, y, 0.1), (x, y, 0.1), 0.1, DARK)
     return model.capsule((-0.5, -0.22, 1.0), (-0.5, 0.22, 1.0), 0.018, DARK)
@@ -140,14 +157,16 @@ def skateboard(rng: np.random.Generator) -> Model:
 
 def dog(xy: Array, yaw: Array, rng: np.random.Generator) -> tuple[Puppet, Array]:
     """A dog that trots along a path, and its collar (n, 3)."""
-    n, size = len(xy), rng.uniform(0.75, 1.25)
+    _n, size = len(xy), rng.uniform(0.75, 1.25)
     colour = tint([[0.3, 0.18, 0.08], [0.02, 0.02, 0.02], [0.6, 0.55, 0.45]][rng.integers(3)], rng)
     speed = np.linalg.norm(np.gradient(xy, axis=0), axis=1) * FPS
     phase = np.cumsum(2 * np.pi * (0.4 + speed / (0.75 * size)) / FPS) * np.minimum(1.0, 1.0)
     bob = 0.015 * np.sin(2 * phase) * np.minimum(1.0, speed)
     position = np.concatenate([xy, bob[:, None]], axis=1)
     turned = rotation(yaw)
-    body = Model().capsule((-0.25 * size, 0, 0.42 * size), (0.22 * size, 0, 0.44 * size), 0.1 * size, colour, 0.12 * size)
+    body = Model().capsule(
+        (-0.25 * size, 0, 0.42 * size), (0.22 * size, 0, 0.44 * size), 0.1 * size, colour, 0.12 * size
+    )
     body.capsule((0.25 * size, 0, 0.5 * size), (0.36 * size, 0, 0.62 * size), 0.07 * size, colour)
     body.capsule((0.36 * size, 0, 0.64 * size), (0.5 * size, 0, 0.6 * size), 0.075 * size, colour, 0.04 * size)
     body.capsule((-0.3 * size, 0, 0.48 * size), (-0.45 * size, 0, 0.65 * size), 0.025 * size, colour)
@@ -170,7 +189,11 @@ def cord(a: Array, b: Array, radius: float = 0.008, colour: Colour = DARK) -> Pu
 
 def bench() -> Model:
     """A bench, its seat at 0.45 m and its back on the -x side."""
-    model = Model().box((0.45, 1.6, 0.06), (0, 0, 0.45), (0.22, 0.12, 0.05)).box((0.06, 1.6, 0.4), (-0.24, 0, 0.75), (0.22, 0.12, 0.05))
+    model = (
+        Model()
+        .box((0.45, 1.6, 0.06), (0, 0, 0.45), (0.22, 0.12, 0.05))
+        .box((0.06, 1.6, 0.4), (-0.24, 0, 0.75), (0.22, 0.12, 0.05))
+    )
     for y in (-0.65, 0.65):
         model.box((0.4, 0.07, 0.42), (0, y, 0.21), DARK)
     return model
@@ -179,9 +202,14 @@ def bench() -> Model:
 def meter(rng: np.random.Generator) -> Model:
     """A parking meter or ticket machine, its face at 1.2 m towards +x."""
     if rng.random() < 0.5:
-        return Model().capsule((0, 0, 0), (0, 0, 1.1), 0.04, STEEL).capsule((0, 0, 1.15), (0, 0, 1.35), 0.1, (0.12, 0.13, 0.15))
+        return (
+            Model()
+            .capsule((0, 0, 0), (0, 0, 1.1), 0.04, STEEL)
+            .capsule((0, 0, 1.15), (0, 0, 1.35), 0.1, (0.12, 0.13, 0.15))
+        )
     colour = stuff(rng)
-    return Model().box((0.3, 0.45, 1.6), (0, 0, 0.8), colour).face([(0.16, -0.15, 1.1), (0.16, 0.15, 1.1), (0.16, 0.15, 1.35), (0.16, -0.15, 1.35)], (0.5, 0.55, 0.6), glow=0.2)  # fmt: skip
+    screen = [(0.16, -0.15, 1.1), (0.16, 0.15, 1.1), (0.16, 0.15, 1.35), (0.16, -0.15, 1.35)]
+    return Model().box((0.3, 0.45, 1.6), (0, 0, 0.8), colour).face(screen, (0.5, 0.55, 0.6), glow=0.2)
 
 
 def dumpster(rng: np.random.Generator) -> Model:

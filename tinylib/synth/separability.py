@@ -19,9 +19,12 @@ from tinylib.synth.vehicles import Vehicle
 # Each class among the labels it usually comes with (TinyVIRAT v1, section 5 of the specification).
 USUAL: dict[str, tuple[str, ...]] = {
     "Opening": ("activity_standing",), "Closing": ("activity_standing",), "Loading": ("activity_standing",),
-    "Interacts": ("activity_standing",), "Talking": ("activity_standing",), "activity_gesturing": ("Talking", "activity_standing"),
-    "specialized_talking_phone": ("activity_walking",), "specialized_texting_phone": ("activity_standing", "activity_carrying"),
-    "activity_carrying": ("activity_walking",), "Transport_HeavyCarry": ("activity_walking",), "Pull": ("activity_walking",),
+    "Interacts": ("activity_standing",), "Talking": ("activity_standing",),
+    "activity_gesturing": ("Talking", "activity_standing"),
+    "specialized_talking_phone": ("activity_walking",),
+    "specialized_texting_phone": ("activity_standing", "activity_carrying"),
+    "activity_carrying": ("activity_walking",), "Transport_HeavyCarry": ("activity_walking",),
+    "Pull": ("activity_walking",),
     "Push": ("activity_walking",), "Riding": ("vehicle_moving",), "vehicle_starting": ("vehicle_moving",),
     "vehicle_stopping": ("vehicle_moving",), "vehicle_turning_left": ("vehicle_moving",),
     "vehicle_turning_right": ("vehicle_moving",), "specialized_using_tool": ("activity_carrying", "activity_walking"),
@@ -61,7 +64,9 @@ def _person(puppet: Puppet, start: int, end: int) -> Array:
     hands.sort(key=lambda hand: -(hand[:, 2].mean() + 2.0 * hand.std(0).sum()))
     dense = puppet.joint("pelvis")[start : end + 1]
     speed = np.linalg.norm(np.diff(dense[:, :2], axis=0), axis=1).mean() * FPS if len(dense) > 1 else 0.0
-    shake = [np.abs(np.diff(puppet.joint(f"{side}_hand")[start : end + 1] - dense, axis=0)).mean() * FPS for side in "lr"]
+    shake = [
+        np.abs(np.diff(puppet.joint(f"{side}_hand")[start : end + 1] - dense, axis=0)).mean() * FPS for side in "lr"
+    ]
     body = [_summary(local(at[name])) for name in _BODY]
     lift = np.ptp(_sampled(puppet.joint("pelvis"), start, end)[:, 2])
     face = (at["head"] - at["neck"]) / np.linalg.norm(at["head"] - at["neck"], axis=1, keepdims=True)
@@ -73,8 +78,19 @@ def _person(puppet: Puppet, start: int, end: int) -> Array:
         points = points[:, np.abs(puppet.weights[:, len(JOINTS) + 2 :]).sum(1) > 0]
         middle = local(points.mean(1)) if points.size else np.zeros((_MOMENTS, 3))
         size = np.ptp(points[0], axis=0)
-        load = np.array([1.0, *middle.mean(0)[[0, 2]], 3.0 * middle[:, 1].std(), size.max(), np.sort(size)[1], abs(middle.mean(0)[1])])
-    return np.concatenate([*map(_summary, hands), *body, [2.0 * speed, *np.sort(shake)[::-1], 3.0 * lift, 3.0 * bow], 2.0 * load])
+        load = np.array(
+            [
+                1.0,
+                *middle.mean(0)[[0, 2]],
+                3.0 * middle[:, 1].std(),
+                size.max(),
+                np.sort(size)[1],
+                abs(middle.mean(0)[1]),
+            ]
+        )
+    return np.concatenate(
+        [*map(_summary, hands), *body, [2.0 * speed, *np.sort(shake)[::-1], 3.0 * lift, 3.0 * bow], 2.0 * load]
+    )
 
 
 def _vehicle(car: Puppet, start: int, end: int) -> Array:
@@ -87,8 +103,9 @@ def _vehicle(car: Puppet, start: int, end: int) -> Array:
     doors = [np.broadcast_to(a, m.yaw.shape)[start : end + 1] for name, a in m.doors.items() if name != "lid"]
     swing = doors[0][-1] - doors[0][0] if len(doors) == 1 else 0.0
     turned = m.yaw[end] - m.yaw[start]
-    return np.array([1.0, speed.mean() / 4.0, 2.0 * np.sign(speed[-third:].mean() - speed[:third].mean()) * (speed.min() < 0.5),
-                     3.0 * np.tanh(2.0 * turned), float(speed.max() > 0.2), 2.0 * swing, float("lid" in m.doors), float(len(doors) > 0)])  # fmt: skip
+    faster = np.sign(speed[-third:].mean() - speed[:third].mean()) * (speed.min() < 0.5)
+    driven = [1.0, speed.mean() / 4.0, 2.0 * faster, 3.0 * np.tanh(2.0 * turned), float(speed.max() > 0.2)]
+    return np.array([*driven, 2.0 * swing, float("lid" in m.doors), float(len(doors) > 0)])
 
 
 def describe(scene: Scene, name: str) -> Array:
@@ -105,12 +122,24 @@ def describe(scene: Scene, name: str) -> Array:
         pelvis = _sampled(people[0].joint("pelvis"), start, end)
         forward = _sampled(people[0].tracks[:, len(JOINTS)], start, end)
         other = next((p for p, kind in cast if p is not people[0]), people[0])
-        middle = (other.weights.mean(0) @ _sampled(other.tracks, start, end)) - pelvis if not isinstance(other, Vehicle) else other.motion.xy[0] - pelvis[:, :2]
+        middle = (
+            (other.weights.mean(0) @ _sampled(other.tracks, start, end)) - pelvis
+            if not isinstance(other, Vehicle)
+            else other.motion.xy[0] - pelvis[:, :2]
+        )
         gap = np.linalg.norm(middle[:, :2], axis=1)
         inside = np.zeros(_MOMENTS)
         if isinstance(other, Vehicle):
             inside = np.clip(other.kind.width / 2 - np.abs(pelvis[:, 1] - other.motion.xy[0, 1]), -0.6, 0.4)
-        aside = np.array([np.sum(middle[:, :2] * forward[:, :2], 1).mean(), gap.mean() / 2, 4.0 * (inside[-4:].mean() - inside[:4].mean()), inside.mean(), np.ptp(other.weights @ other.tracks[0], axis=0)[2]])
+        aside = np.array(
+            [
+                np.sum(middle[:, :2] * forward[:, :2], 1).mean(),
+                gap.mean() / 2,
+                4.0 * (inside[-4:].mean() - inside[:4].mean()),
+                inside.mean(),
+                np.ptp(other.weights @ other.tracks[0], axis=0)[2],
+            ]
+        )
     if not people:
         body = np.zeros(_BODY_SIZE)
     return np.concatenate([4.0 * counts, 3.0 * road, body, 2.0 * aside])

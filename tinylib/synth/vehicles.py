@@ -6,6 +6,7 @@ Panels are quads, so that a painter's renderer may order them by their middles.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -18,7 +19,8 @@ from tinylib.synth.primitives import Array, Colour
 GLASS: Colour = (0.03, 0.04, 0.05)
 RUBBER: Colour = (0.012, 0.012, 0.012)
 INSIDE: Colour = (0.015, 0.014, 0.013)
-_PAINT = [[0.8, 0.8, 0.8], [0.5, 0.5, 0.5], [0.02, 0.02, 0.025], [0.15, 0.15, 0.16], [0.4, 0.02, 0.02], [0.03, 0.08, 0.3],
+_PAINT = [[0.8, 0.8, 0.8], [0.5, 0.5, 0.5], [0.02, 0.02, 0.025], [0.15, 0.15, 0.16], [0.4, 0.02, 0.02],
+          [0.03, 0.08, 0.3],
           [0.25, 0.22, 0.15], [0.03, 0.12, 0.06]]  # fmt: skip
 
 
@@ -76,7 +78,7 @@ class Drive:
 
 
 def drive(speed: Array, yaw_rate: Array, *, yaw: float = 0.0, wheelbase: float = 2.7) -> Drive:
-    """The kinematic bicycle: positions and steering from speed (n,) m/s and yaw rate (n,) rad/s, centred on the origin."""
+    """The kinematic bicycle: positions and steering from speed (n,) m/s and yaw rate (n,) rad/s, about the origin."""
     turn = yaw + np.concatenate([[0.0], np.cumsum((yaw_rate[1:] + yaw_rate[:-1]) / 2.0)]) / FPS
     step = speed[:, None] * np.stack([np.cos(turn), np.sin(turn)], axis=1) / FPS
     xy = np.concatenate([np.zeros((1, 2)), np.cumsum((step[1:] + step[:-1]) / 2.0, axis=0)])
@@ -148,7 +150,11 @@ class Vehicle(Puppet):
                 model.face([a + across, a - across, middle - across, middle + across], GLASS if tall else paint)
                 model.face([middle + across, middle - across, b - across, b + across], paint)
             else:
-                span, belt, inward = edge[0] + 0.04, _belt(k, hinge[0] + edge[0] / 2) - 0.3, -0.16 if door[1] == "l" else 0.16
+                span, belt, inward = (
+                    edge[0] + 0.04,
+                    _belt(k, hinge[0] + edge[0] / 2) - 0.3,
+                    -0.16 if door[1] == "l" else 0.16,
+                )
                 high, lean = k.roof - 0.38, 0.28 * (1 if door[0] == "f" and k.name != "van" else 0)
                 model.face([(0, 0, 0), (span, 0, 0), (span, 0, belt), (0, 0, belt)], paint)
                 model.face([(0, 0, belt), (span, 0, belt), (span, inward, high), (-lean - 0.15, inward, high)], GLASS)
@@ -176,8 +182,8 @@ class Vehicle(Puppet):
         model = Model()
         for side in (1.0, -1.0):
             y = side * (k.width / 2.0 - 0.2)
-            model.face([(-0.04, y - 0.16, -0.07), (-0.04, y - 0.16, 0.07), (-0.04, y + 0.16, 0.07), (-0.04, y + 0.16, -0.07)],
-                       (0.9, 0.03, 0.02), closed=True, glow=0.8)  # fmt: skip
+            quad = [(-0.04, y + dy, dz) for dy, dz in ((-0.16, -0.07), (-0.16, 0.07), (0.16, 0.07), (0.16, -0.07))]
+            model.face(quad, (0.9, 0.03, 0.02), closed=True, glow=0.8)
         return model.pose(self.point(np.array([x, 0.0, z + 0.06])), self.rotation * lit[:, None, None])
 
 
@@ -185,12 +191,17 @@ def _wheel(radius: float, side: float) -> Model:
     """A tyre with a dark spoke across its hub, which faces `side`."""
     model = Model()
 
-    def slab(r: float, low: tuple[float, float], high: tuple[float, float], y: float, colour: Colour, turn: float = 0.0) -> None:
+    def slab(
+        r: float, low: tuple[float, float], high: tuple[float, float], y: float, colour: Colour, turn: float = 0.0
+    ) -> None:
         c, s = np.cos(turn), np.sin(turn)
         corners = [(-low[1], low[0]), (low[1], low[0]), (high[1], high[0]), (-high[1], high[0])]
         model.face([(r * (c * a - s * b), y, r * (s * a + c * b)) for a, b in corners], colour)
 
-    for r, y, colour in ((radius, 0.0, RUBBER), (0.6 * radius, side * 0.015, (0.3, 0.3, 0.3))):  # octagons of three quads
+    for r, y, colour in (
+        (radius, 0.0, RUBBER),
+        (0.6 * radius, side * 0.015, (0.3, 0.3, 0.3)),
+    ):  # octagons of three quads
         for low, high in (((-0.98, 0.41), (-0.41, 0.98)), ((-0.41, 0.98), (0.41, 0.98)), ((0.41, 0.98), (0.98, 0.41))):
             slab(r, low, high, y, colour)
     slab(0.6 * radius, (-1.0, 0.22), (1.0, 0.22), side * 0.02, (0.03, 0.03, 0.03), 0.6)
@@ -208,7 +219,7 @@ def _body(k: Kind, paint: Colour) -> Model:
     front, rear, sill, floor = k.deck[0][0], k.deck[-1][0], 1.7 * k.wheel, 0.75 * k.wheel
     for (x0, z0), (x1, z1) in zip(k.deck, k.deck[1:], strict=False):
         pieces = np.linspace(0.0, 1.0, max(2, int((x0 - x1) / 0.45) + 1))
-        for a, b in zip(pieces, pieces[1:], strict=False):
+        for a, b in itertools.pairwise(pieces):
             p, q = (x0 + a * (x1 - x0), z0 + a * (z1 - z0)), (x0 + b * (x1 - x0), z0 + b * (z1 - z0))
             middle = (p[0] + q[0]) / 2.0
             if k.cabin[3] < middle < k.cabin[0] and not k.open_cabin:
@@ -220,8 +231,13 @@ def _body(k: Kind, paint: Colour) -> Model:
         model.face(end if sign > 0 else end[::-1], paint, closed=True)
         for y in (half - 0.2, -half + 0.2):
             light = (x + sign * 0.02, y, z - 0.02)
-            quad = [(light[0], y + dy, light[2] + dz) for dy, dz in ((-0.16, -0.07), (0.16, -0.07), (0.16, 0.07), (-0.16, 0.07))]
-            model.face(quad if sign > 0 else quad[::-1], (0.7, 0.7, 0.6) if sign > 0 else (0.25, 0.01, 0.01), closed=True)
+            quad = [
+                (light[0], y + dy, light[2] + dz)
+                for dy, dz in ((-0.16, -0.07), (0.16, -0.07), (0.16, 0.07), (-0.16, 0.07))
+            ]
+            model.face(
+                quad if sign > 0 else quad[::-1], (0.7, 0.7, 0.6) if sign > 0 else (0.25, 0.01, 0.01), closed=True
+            )
     _sides(model, k, paint, sill, floor)
     _cabin(model, k, paint)
     return model
@@ -234,14 +250,16 @@ def _sides(model: Model, k: Kind, paint: Colour, sill: float, floor: float) -> N
     doors = sorted({*k.doors}, reverse=True)
     cuts = {x for x, _ in k.deck} | set(arches) | (set(doors) if len(doors) > 1 else set())
     spans = sorted(cuts, reverse=True)
+
+    def panel(
+        x0: float, x1: float, low: float, tops: tuple[float, float], colour: Colour, inset: float, s: float
+    ) -> None:
+        y = s * (half - inset)
+        quad = [(x0, y, low), (x0, y, tops[0]), (x1, y, tops[1]), (x1, y, low)]
+        model.face(quad if s < 0 else quad[::-1], colour, closed=True)
+
     for side in (1.0, -1.0):
-
-        def panel(x0: float, x1: float, low: float, tops: tuple[float, float], colour: Colour, inset: float, s: float) -> None:
-            y = s * (half - inset)
-            quad = [(x0, y, low), (x0, y, tops[0]), (x1, y, tops[1]), (x1, y, low)]
-            model.face(quad if s < 0 else quad[::-1], colour, closed=True)
-
-        for x0, x1 in zip(spans, spans[1:], strict=False):
+        for x0, x1 in itertools.pairwise(spans):
             middle, tops = (x0 + x1) / 2.0, (_belt(k, x0), _belt(k, x1))
             opening = len(doors) > 1 and doors[-1] < middle < doors[0]
             over_wheel = any(abs(middle - axle) < 1.1 * k.wheel for axle in axles)
@@ -275,13 +293,13 @@ def _cabin(model: Model, k: Kind, paint: Colour) -> None:
     posts = [x1, *(d for d in sorted({*k.doors}, reverse=True) if x2 + 0.2 < d < x1 - 0.2), x2]
     feet = [x0, *posts[1:-1], x3]
     blind = k.name == "van"
+    gap = 0.05  # width of a pillar
     for side in (1.0, -1.0):
-        for i, (top, foot) in enumerate(zip(zip(posts, posts[1:], strict=False), zip(feet, feet[1:], strict=False), strict=True)):
-            y0, y1 = side * (half - 0.03), side * (half - narrow)
-            z = (_belt(k, foot[0]), _belt(k, foot[1]))
-            gap = 0.05
-            window = [(foot[0], y0, z[0]), (top[0], y1, tops - 0.04), (top[1] + gap, y1, tops - 0.04), (foot[1] + gap, y0, z[1])]
-            pillar = [(foot[1] + gap, y0, z[1]), (top[1] + gap, y1, tops), (top[1], y1, tops), (foot[1], y0, z[1])]
+        y0, y1 = side * (half - 0.03), side * (half - narrow)
+        for i, ((u0, u1), (f0, f1)) in enumerate(zip(itertools.pairwise(posts), itertools.pairwise(feet), strict=True)):
+            low, high = _belt(k, f0), _belt(k, f1)
+            window = [(f0, y0, low), (u0, y1, tops - 0.04), (u1 + gap, y1, tops - 0.04), (f1 + gap, y0, high)]
+            pillar = [(f1 + gap, y0, high), (u1 + gap, y1, tops), (u1, y1, tops), (f1, y0, high)]
             for corners, colour in ((window, paint if blind and i else GLASS), (pillar, paint)):
                 model.face(corners if side < 0 else corners[::-1], colour, closed=True)
 
@@ -297,17 +315,24 @@ def bicycle(motion: Drive, colour: Colour) -> Puppet:
     """Two spoked wheels and a frame; saddle 0.95 m, bars at (0.42, 1.02), cranks at (0, 0.28)."""
     n = len(motion.xy)
     position, turned = np.concatenate([motion.xy, np.zeros((n, 1))], axis=1), rotation(motion.yaw)
-    frame, (rear, front, crank, seat, bar) = Model(), ((-0.5, 0, 0.34), (0.55, 0, 0.34), (0, 0, 0.28), (-0.18, 0, 0.93), (0.42, 0, 1.0))
+    frame, (rear, front, crank, seat, bar) = (
+        Model(),
+        ((-0.5, 0, 0.34), (0.55, 0, 0.34), (0, 0, 0.28), (-0.18, 0, 0.93), (0.42, 0, 1.0)),
+    )
     for a, b in ((rear, crank), (crank, seat), (rear, seat), (crank, bar), (seat, bar), (front, bar)):
         frame.capsule(a, b, 0.02, colour)
-    frame.capsule((-0.28, 0, 0.95), (-0.06, 0, 0.95), 0.045, RUBBER).capsule((0.42, -0.26, 1.02), (0.42, 0.26, 1.02), 0.018, RUBBER)
+    frame.capsule((-0.28, 0, 0.95), (-0.06, 0, 0.95), 0.045, RUBBER).capsule(
+        (0.42, -0.26, 1.02), (0.42, 0.26, 1.02), 0.018, RUBBER
+    )
     roll = np.concatenate([[0.0], np.cumsum(motion.speed[1:] / FPS)]) / 0.34
     wheel = Model()
-    rim = [(0.34 * np.cos(a), 0.0, 0.34 * np.sin(a)) for a in np.linspace(0, 2 * np.pi, 9)]
-    for a, b in zip(rim, rim[1:], strict=False):
-        wheel.capsule(a, b, 0.022, RUBBER)
-    for a, b in ((rim[0], rim[4]), (rim[2], rim[6])):
-        wheel.capsule(a, b, 0.007, (0.3, 0.3, 0.3))
+    rim: list[tuple[float, float, float]] = [
+        (0.34 * np.cos(a), 0.0, 0.34 * np.sin(a)) for a in np.linspace(0, 2 * np.pi, 9)
+    ]
+    for i in range(8):
+        wheel.capsule(rim[i], rim[i + 1], 0.022, RUBBER)
+    for i in (0, 2):
+        wheel.capsule(rim[i], rim[i + 4], 0.007, (0.3, 0.3, 0.3))
     spin = np.einsum("nij,njk->nik", turned, rotation(np.zeros(n), roll))
     hubs = [position + np.einsum("nij,j->ni", turned, np.array(p)) for p in (rear, front)]
     return merge(frame.pose(position, turned), *(wheel.pose(hub, spin) for hub in hubs))
@@ -329,5 +354,7 @@ def trailer(towing: Vehicle, colour: Colour, load: bool) -> Puppet:
         model.box((1.6, 1.2, 0.5), (0.1, 0, 1.25), (0.2, 0.15, 0.1))
     speed = np.gradient(np.sum(np.diff(axle, axis=0, prepend=axle[:1]) * turned[:, :, 0], axis=1).cumsum())
     spin = rotation(yaw, np.cumsum(speed) / 0.32)
-    wheels = [_wheel(0.32, s).pose(axle + turned[:, :, 1] * (s * 0.82) + np.array([0, 0, 0.32]), spin) for s in (1.0, -1.0)]
+    wheels = [
+        _wheel(0.32, s).pose(axle + turned[:, :, 1] * (s * 0.82) + np.array([0, 0, 0.32]), spin) for s in (1.0, -1.0)
+    ]
     return merge(model.pose(axle, turned), *wheels)
