@@ -40,12 +40,17 @@ class Dots:
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
 
+    def batch(self, positions) -> dict[str, object]:
+        items = [self[int(i)] for i in positions]
+        tensors = {key: torch.stack([item[key] for item in items]) for key in ("video", "label")}
+        return tensors | {"clip_id": [item["clip_id"] for item in items]}
+
     def __getitem__(self, i: int) -> dict[str, object]:
         rng = np.random.default_rng((self.seed, self.epoch, i))
         video = rng.random((3, 2, 4, 4), dtype=np.float32) * 0.5
         video[i % 3] += 0.5
         label = np.eye(3, dtype=np.float32)[i % 3]
-        return {"video": torch.from_numpy(video), "label": torch.from_numpy(label), "clip_id": f"clip {i}", "index": i}
+        return {"video": torch.from_numpy(video), "label": torch.from_numpy(label), "clip_id": f"clip {i}"}
 
 
 def network() -> nn.Module:

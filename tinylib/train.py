@@ -18,6 +18,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tinylib import runs
@@ -157,7 +158,8 @@ class _Run:
         identity = {
             "config": asdict(self.config),
             "objective": type(self.objective).__name__,
-            "data": {"clips": len(self.data), "digest": index.digest() if index is not None else None},
+            "data": {"clips": len(self.data), "digest": index.digest() if index is not None else None}
+            | {name: getattr(self.data, name, None) for name in ("seed", "frames", "size", "resize", "fit")},
             "precision": "bf16" if self.bf16 else "fp32",
             "description": self.description,
         }
@@ -213,26 +215,22 @@ class _Run:
 
     def batches(self, progress: Progress) -> Iterator[Batch]:
         """The rest of the epoch's batches, this process's clips of each, on the device."""
-        size, label = self.config.batch_size_at(progress.epoch), f"epoch {progress.epoch + 1}/{progress.epochs}"
-        if 0 < len(self.data) % size < self.world or size < self.world:
+        size, clips, skip = self.config.batch_size_at(progress.epoch), len(self.data), progress.step
+        if min(size, clips % size or size) < self.world:
             raise UsageError(
-                f"batch_size: the epoch's last batch has fewer clips than there are processes ({self.world})"
+                f"batch_size {size}: the epoch's last batch has fewer clips than the {self.world} processes"
             )
-        loader = batches(
-            self.data,
-            batch_size=size,
-            shuffle=True,
-            workers=self.config.workers,
-            epoch=progress.epoch,
-            skip=progress.step,
-        )
-        with Meter(progress.steps_per_epoch, label, done=progress.step, every=600, closing_line=False) as meter:
+        mine: Any = _Share(self.data, self.rank, self.world) if self.world > 1 else self.data
+        loader = batches(mine, size, shuffle=True, workers=self.config.workers, epoch=progress.epoch, skip=skip)
+        label = f"epoch {progress.epoch + 1}/{progress.epochs}"
+        with Meter(progress.steps_per_epoch, label, done=skip, every=600, closing_line=False) as meter:
             asked = time.monotonic()
-            for batch in loader:
+            for step, batch in enumerate(loader, start=skip):
                 self.state.waited += time.monotonic() - asked
-                self.whole = len(batch["clip_id"])
-                mine = {key: value[self.rank :: self.world] for key, value in batch.items()}
-                yield {k: v.to(self.device, non_blocking=True) if isinstance(v, Tensor) else v for k, v in mine.items()}
+                self.whole = min(size, clips - step * size)
+                yield {
+                    k: v.to(self.device, non_blocking=True) if isinstance(v, Tensor) else v for k, v in batch.items()
+                }
                 meter.advance()
                 self.state.worked += time.monotonic() - asked
                 asked = time.monotonic()
@@ -355,6 +353,22 @@ class _Run:
             seconds=self.state.seconds,
             device=device_name(self.device),
         )
+
+
+class _Share:
+    """What one of several processes reads of a dataset: its clips of each batch."""
+
+    def __init__(self, data: Any, rank: int, world: int):
+        self.data, self.rank, self.world, self.seed = data, rank, world, data.seed
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def set_epoch(self, epoch: int) -> None:
+        self.data.set_epoch(epoch)
+
+    def batch(self, positions: NDArray[np.int64]) -> Batch:
+        return self.data.batch(positions[self.rank :: self.world])
 
 
 def _one_turn(objective: Any, batch: Batch, progress: Progress) -> Iterator[tuple[str, Losses]]:
