@@ -68,6 +68,8 @@ RECORDED = {
     "realbasicvsr_mmagic": ("realbasicvsr_mmagic", lambda s: {"params_ema": s, "params": s}, None),
     "dvsr_x4": ("g6_x4_spec", lambda s: {"G": {"model": s, "optimizer": {}}, "D": {"model": {}}}, None),
     "dvsr_x8": ("g6_x8_spec", lambda s: {"G": {"model": s}}, None),
+    "progressive_dvsr_x4": ("pg2_x4_3D", lambda s: {"G": {"model": s}}, None),
+    "progressive_dvsr_x8": ("pg2_x8_3D", lambda s: {"G": {"model": s}}, None),
     "foreground_x4": ("locpg2_x4_3D", lambda s: {"G": {"model": s}}, None),
     "foreground_x8": ("locpg2_x8_3D", lambda s: {"G": {"model": s}}, None),
 }
@@ -113,15 +115,16 @@ def test_every_recorded_format_fits_whole(parity, name):
             assert SOURCES[name].arguments.get(key, defaults[key].default)[0] == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("name", [n for n in SOURCES if not n.startswith("progressive")])
+@pytest.mark.parametrize("name", SOURCES)
 def test_every_name_says_where_it_comes_from_and_loads_what_it_names(name):
     assert "\n" not in official.NAMES[name]
     assert len(official.NAMES[name]) < 140
     source = SOURCES[name]
     with torch.device("meta"):
         built = official._build(source, 7)
-        state = {source.name(key): value for key, value in built.state_dict().items()}
-        assert len(state) == len(built.state_dict())
+        ours = {key: value for key, value in built.state_dict().items() if key != "_extra_state"}
+        state = {source.name(key): value for key, value in ours.items()}
+        assert len(state) == len(ours)
         model = official.load(name, {source.wrappers[0]: state}, class_rows="as filed")
         assert not source.head or len(model.get_parameter(f"{source.head}.weight")) == 7
         last = list(state)[-1]
@@ -172,6 +175,20 @@ def test_the_averaged_generator_of_a_restorer_is_used():
     assert all(torch.equal(value, plain[key]) for key, value in model.state_dict().items())
     with pytest.raises(DataError, match=r"'encoder\.weight' is not a part of a restorer"):
         official.load("spynet_mmagic", {**state, "encoder.weight": torch.ones(1)})
+
+
+def test_a_file_without_a_name_is_recognised(small, tmp_path):
+    torch.save({"params": official_keys_of("spynet_basicsr", SPyNet())}, tmp_path / "what.pth")
+    assert official.recognise(tmp_path / "what.pth") == ["spynet_basicsr"]
+    assert official.recognise(small[1]) == ["small"]
+    with torch.device("meta"):
+        uniformer = official._build(SOURCES["uniformer_s"], 9)
+    assert official.recognise(official_keys_of("uniformer_s", uniformer)) == ["uniformer_s"]
+    assert official.recognise({"weight": torch.ones(1)}) == []
+
+
+def official_keys_of(name, model):
+    return {SOURCES[name].name(key): value for key, value in model.state_dict().items()}
 
 
 def test_files_of_every_kind(small, tmp_path):
@@ -274,6 +291,7 @@ def test_nothing_in_a_pickle_is_run(tmp_path):
     assert (tmp_path / "ran").exists()  # the bomb was a real one
 
 
+@pytest.mark.filterwarnings("ignore:.torch.jit")
 def test_files_that_are_not_whole_checkpoints(tmp_path):
     state = SPyNet().state_dict()
     torch.save(state, tmp_path / "whole.pth")

@@ -6,6 +6,7 @@ import pickle
 import re
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
@@ -67,6 +68,18 @@ def open_converted(path: str | Path) -> nn.Module:
     model = _build(SOURCES[description["official"]], description["num_classes"])
     checkpoint.restore(model, state, source=path)
     return model.eval()
+
+
+def recognise(source: str | Path | Mapping[str, Any]) -> list[str]:
+    """The NAMES that a checkpoint fits whole, by the names and shapes of its tensors; several where these agree."""
+    where, content = ("the given state dict", source) if isinstance(source, Mapping) else (str(source), read(source))
+    fitting = []
+    for name, entry in SOURCES.items():
+        with suppress(DataError), torch.device("meta"):
+            tensors = {key: tensor.to("meta") for key, tensor in unwrap(content, entry, where).items()}
+            _fill(name, entry, tensors, where, "as filed")
+            fitting.append(name)
+    return fitting
 
 
 def read(path: str | Path) -> Any:
@@ -138,8 +151,7 @@ def _fill(name: str, source: Source, tensors: dict[str, Tensor], where: str, cla
     state: dict[str, Tensor] = {}
     left = dict(tensors)
     for ours, own in model.state_dict().items():
-        if not isinstance(own, Tensor) or ours.endswith("_extra_state"):
-            state[ours] = own
+        if ours.endswith("_extra_state"):  # where a network of ours stands in its growth: at its end, as built
             continue
         theirs = source.name(ours)
         tensor = left.pop(theirs, None)
@@ -155,7 +167,8 @@ def _fill(name: str, source: Source, tensors: dict[str, Tensor], where: str, cla
             raise UsageError(f"class_rows must name each of the {classes} rows of {name}'s classifier once")
         for part in ("weight", "bias"):
             state[f"{source.head}.{part}"] = state[f"{source.head}.{part}"][rows]
-    model.load_state_dict(state, strict=True)
+    missing = model.load_state_dict(state, strict=False).missing_keys
+    assert all(key.endswith("_extra_state") for key in missing)
     return model.eval()
 
 
