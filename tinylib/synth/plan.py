@@ -169,6 +169,7 @@ def orders(domain: str, clips: int, floor: int, rng: np.random.Generator, *, bal
         while left > 0.4:
             # Every annotated activity is followed by a row of clips of its own, so k labels give k times the clips.
             streams = sum(label != "activity_carrying" for label in labels) if domain == "M" else len(labels)
+            streams += 1.5 if domain == "V" and {"Talking", "activity_standing"} <= set(labels) else 0.0
             most = 1 if PHASES & set(labels) else (4 if domain == "M" else 2)
             chunks = int(np.clip(math.ceil(left / max(streams, 1)), 1, rng.integers(1, most + 1)))
             frames, chunk = draw_frames(labels, domain, chunks, rng)

@@ -26,7 +26,7 @@ class Sensor:
     drift: float = 0.02  # of the exposure, slowly
     shot: float = 0.0018  # noise variance per unit of linear light
     read: float = 1.2 / 255  # sigma of the read-out noise, linear light
-    row: float = 0.3 / 255  # sigma of the noise that a row shares
+    row: float = 0.12 / 255  # sigma of the noise that a row shares
     grain: float = 0.45  # px: demosaicing correlates neighbours
     crf: int = 26  # of the recording
     group: int = 45  # frames between key frames of the recording
@@ -86,7 +86,7 @@ class Chain:
         if self.sensor.grain > 0.2:
             noise = cv2.GaussianBlur(noise, (0, 0), self.sensor.grain)
         noise /= noise.std()
-        share = self.sensor.row / max(self.sensor.read, 1e-6) * 0.5
+        share = self.sensor.row / max(self.sensor.read, 1e-6) 
         noise += share * self.rng.standard_normal((shape[0], 1, 1), dtype=np.float32)
         return np.clip(np.rint(noise * 32), -127, 127).astype(np.int8)
 

@@ -33,6 +33,7 @@ from tinylib.video import write_video
 
 GENERATOR = 1  # raise when equal seeds give other data
 SHUTTER = 0.4  # of a frame that the shutter stays open
+PRESET = "superfast"  # of x264: a third of the time of its default, like the chip in a camera
 FOLDERS = {"V": "virat", "M": "meva"}
 
 
@@ -144,7 +145,8 @@ def film(shoot: Shoot, out: str | Path, cast: Any = None) -> str:
         write_release2(annotation, folder)
     sensor = script.sensor
     video = base / "videos" / f"{name}.mp4"
-    write_video(video, pictures(script, backdrop), 30.0, crf=sensor.crf, keyframe_interval=sensor.group)
+    pace = {"crf": sensor.crf, "keyframe_interval": sensor.group, "preset": PRESET}
+    write_video(video, pictures(script, backdrop), 30.0, **pace)
     write_json(truth_file(Path(out), shoot), _truth(script, name), indent=None)
     return name
 
