@@ -104,6 +104,17 @@ def test_layout_memory_bound_and_input_leave_the_result_alone():
             network(video.transpose(1, 2))
 
 
+def test_half_precision_stays_close():
+    model, video = small(), clip(2, 3)
+    with torch.no_grad():
+        expected = model(video)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            mixed = model(video)
+        low = model.bfloat16()(video.bfloat16())
+    for close in (mixed, low):
+        assert (close.float() - expected).norm() < 0.02 * expected.norm()
+
+
 def test_information_travels_both_ways():
     model, video = BasicVSR(channels=8, blocks=1).eval(), clip(frames=5)
     for middle in (0, 2, 4):
