@@ -50,7 +50,8 @@ def quality(
 ) -> pd.DataFrame:
     """PSNR (dB, peak 1) and SSIM, means over frames, of every restorer on every clip.
 
-    A row each: method, clip_id, video_id, psnr, ssim. The clips' high resolution is the truth; what the restorers see is its bicubic reduction by `scale`.
+    A row each: method, clip_id, video_id, psnr, ssim. The clips' high resolution is the truth; what the restorers see
+    is its bicubic reduction by `scale`.
     """
     rows: list[dict[str, Any]] = []
     total = -(-len(dataset) // batch_size)
