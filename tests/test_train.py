@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import multiprocessing
@@ -17,11 +18,18 @@ from torch import nn
 from torch.nn import functional as F
 
 from tinylib import runs, train
+from tinylib.datasets.index import Clip, Index
+from tinylib.datasets.loading import BatchTransform, ClipDataset
 from tinylib.errors import DataError, UsageError
+from tinylib.metrics import f1
+from tinylib.models import checkpoint
+from tinylib.models.tiny import TinyR3D
 from tinylib.objectives.classify import Classify
+from tinylib.predict import predict
 from tinylib.progress import Progress
 from tinylib.schedules import lr_factor, make_optimisers
 from tinylib.train import FitConfig, fit
+from tinylib.video import write_video
 
 SIGNED = ("epoch", "step", "lr", "loss", "loss on the data")  # what two equal runs must agree on, to the last bit
 
@@ -98,8 +106,17 @@ class Doomed(Classify):
         return super().losses(batch, progress)
 
 
-def doomed_run(run_dir: str, fatal: int, workers: int) -> None:
+def doomed_run(run_dir: str, fatal: int, workers: int, fatal_write: int = -1) -> None:
+    """A run that dies in the given step, or in place of moving its so many-th file where it belongs."""
     torch.set_num_threads(1)
+    writes, move = itertools.count(), os.replace
+
+    def replace(source, target):
+        if next(writes) == fatal_write:
+            os.kill(os.getpid(), signal.SIGKILL)
+        move(source, target)
+
+    os.replace = replace
     multiprocessing.set_start_method("fork", force=True)  # as in a process that was not born of a fork server
     objective = Doomed(network())
     objective.fatal = fatal
@@ -154,6 +171,17 @@ def test_killed_at_random_steps_it_ends_where_it_would_have_ended(processes, uni
     same_files(folder, uninterrupted)
     assert len(list((folder / "checkpoints").glob("*.json"))) == runs.KEPT
     assert not list(folder.rglob("*.part*"))
+
+
+def test_killed_while_writing_it_loses_nothing(processes, uninterrupted, tmp_path):
+    folder = tmp_path / "run"
+    for fatal_write in (6, 13, -1):  # in the middle of a checkpoint or between a network and its JSON
+        child = processes.Process(target=doomed_run, args=(str(folder), -1, 0, fatal_write))
+        child.start()
+        child.join(120)
+        assert child.exitcode == (-signal.SIGKILL if fatal_write >= 0 else 0)
+    same_files(folder, uninterrupted)
+    assert log(folder) == log(uninterrupted)
 
 
 def test_a_finished_run_is_not_trained_again(tmp_path):
@@ -409,3 +437,33 @@ def test_two_processes_learn_what_one_learns(processes, tmp_path):
     one, two = (load_file(tmp_path / name / "model.safetensors") for name in ("one", "two"))
     assert all(torch.allclose(one[name], two[name], atol=1e-6) for name in one)
     assert log(tmp_path / "one")[-1]["loss"] == pytest.approx(log(tmp_path / "two")[-1]["loss"], rel=1e-5)
+
+
+def test_clips_from_files_are_learnt_and_scored(tmp_path):
+    clips = []
+    for i in range(9):
+        video = np.full((10 + i, 16, 16, 3), 60, np.uint8)
+        video[..., i % 3] = 220
+        write_video(tmp_path / f"{i}.mp4", video)
+        clips.append(Clip(str(i), f"{i}.mp4", f"video {i}", ("rgb"[i % 3],)))
+    index = Index("colours", "train", tmp_path, ("r", "g", "b"), True, tuple(clips))
+    test = ClipDataset(index, sampler="contiguous", frames=8, size=16, views="test")
+    transform = BatchTransform(flip=0.5)
+
+    def validate(model: nn.Module) -> dict[str, float]:
+        scores = predict(model, test, aggregate="max", transform=transform)
+        return {"F1": f1(scores.scores, scores.targets)}
+
+    torch.manual_seed(0)
+    objective = Classify(TinyR3D(num_classes=3, widths=(4, 8, 8, 8)))
+    data = ClipDataset(index, sampler="contiguous", frames=8, size=16)
+    config = FitConfig(epochs=12, batch_size=3, lr=0.01, best="F1")
+    result = fit(objective, data, config, tmp_path / "run", validate=validate, transform=transform)
+    assert max(row["F1"] for row in result.history) == 1
+    state, description = checkpoint.load(result.best)
+    checkpoint.restore(objective.model, state)
+    assert validate(objective.model) == {"F1": 1}
+    assert description["epoch"] <= 12
+    other = ClipDataset(index, sampler="contiguous", frames=4, size=16)
+    with pytest.raises(UsageError, match=r"data\.frames = 8, not 4"):
+        fit(objective, other, config, tmp_path / "run")

@@ -131,7 +131,7 @@ def predict(
     rows: list[Tensor] = []
     places: list[NDArray[np.int64]] = []
     loader = batches(cast(Any, source), batch_size, workers=workers)
-    for batch in track(loader, label, total=-(-len(dataset) // batch_size)):
+    for batch in track(loader, label, total=-(-len(dataset) // batch_size), closing_line=False):
         if batch is not None:
             rows.append(logits_of(model, batch, transform))
             places.append(batch["index"].numpy())

@@ -95,11 +95,11 @@ class Meter:
         self.close()
 
 
-def track(items: Iterable[T], label: str, *, total: int | None = None) -> Iterator[T]:
+def track(items: Iterable[T], label: str, *, total: int | None = None, closing_line: bool = True) -> Iterator[T]:
     """The same items, shown as they pass; `total` where the iterable does not know its length."""
     if total is None and isinstance(items, Sized):
         total = len(items)
-    with Meter(total, label) as meter:
+    with Meter(total, label, closing_line=closing_line) as meter:
         for item in items:
             yield item
             meter.advance()
