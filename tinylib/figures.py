@@ -189,7 +189,7 @@ def full_frame(
 def class_counts(counts: Mapping[str, Mapping[str, int]], *, title: str = "", log: bool = True) -> Figure:
     """Clips a class, a bar a source (TinyVIRAT Fig. 4, TinyAction Fig. 2); classes by the first source's counts."""
     names = sorted({n for of in counts.values() for n in of}, key=lambda n: (-next(iter(counts.values())).get(n, 0), n))
-    figure, grid = _axes(size=(10, 1.0 + 0.24 * len(names) * (0.6 + 0.4 * len(counts))))
+    figure, grid = _axes(size=(10, 1.0 + 0.21 * len(names) * (0.7 + 0.3 * len(counts))))
     return _bars(figure, grid[0, 0], names, counts, title=title, label="clips", log=log)
 
 
@@ -308,7 +308,7 @@ def histograms(series: Mapping[str, Sequence[float]], *, bins: Any = 24, title: 
 def class_scores(scores: Mapping[str, Mapping[str, float]], *, title: str = "", label: str = "F1") -> Figure:
     """A score a class, one bar a model (TinyAction Fig. 4)."""
     names = list(dict.fromkeys(n for of in scores.values() for n in of))
-    figure, grid = _axes(size=(10, 1.0 + 0.24 * len(names) * (0.6 + 0.4 * len(scores))))
+    figure, grid = _axes(size=(10, 1.0 + 0.21 * len(names) * (0.7 + 0.3 * len(scores))))
     return _bars(figure, grid[0, 0], names, scores, title=title, label=label, form="{:.2f}")
 
 
