@@ -1,0 +1,102 @@
+"""The files around the package agree with each other."""
+
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+
+ROOT = Path(__file__).resolve().parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+CONDA_NAMES = {"pytorch": "torch", "matplotlib-base": "matplotlib"}
+
+
+def required():
+    extras = (line for lines in PROJECT["project"]["optional-dependencies"].values() for line in lines)
+    return {r.name.lower(): r for r in map(Requirement, [*PROJECT["project"]["dependencies"], *extras])}
+
+
+def pinned():
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pins = [Requirement(line) for line in lines if line.strip() and not line.startswith("#")]
+    return {pin.name.lower(): pin for pin in pins}
+
+
+def test_the_conda_file_asks_for_what_pyproject_asks_for():
+    listed = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))["dependencies"]
+    assert {"pip": ["-e ."]} in listed
+    for line in (line for line in listed if isinstance(line, str) and line not in ("pip", "make")):
+        name, asked = re.fullmatch(r"([\w.-]+)(.*)", line).groups()
+        name = CONDA_NAMES.get(name, name)
+        ours = PROJECT["project"]["requires-python"] if name == "python" else str(required()[name].specifier)
+        assert SpecifierSet(asked) == SpecifierSet(ours), line
+
+
+def test_the_pins_satisfy_pyproject_and_leave_nothing_out():
+    pins = pinned()
+    for name, requirement in required().items():
+        if name == "torchcodec":  # needs the system's FFmpeg: optional, and unpinned
+            continue
+        assert name in pins, name
+        (pin,) = pins[name].specifier
+        assert pin.operator == "=="
+        assert requirement.specifier.contains(pin.version), f"{pins[name]} against {requirement}"
+
+
+def test_the_commands_of_the_documents_exist():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE))
+    for name in ("README.md", "CONTRIBUTING.md", "reports/README.md", ".ci/run"):
+        text = (ROOT / name).read_text(encoding="utf-8")
+        for target in re.findall(r"(?:^|`|exec )make ([a-z]+)", text, re.MULTILINE):
+            assert target in targets, f"{name}: make {target}"
+
+
+def test_make_knows_its_targets():
+    for target in ("reports", "test", "check", "lab"):
+        subprocess.run(["make", "--dry-run", target], cwd=ROOT, check=True, capture_output=True)
+
+
+def test_ci_calls_make_test():
+    assert (ROOT / ".ci/run").stat().st_mode & 0o111
+    assert "make test" in (ROOT / ".ci/run").read_text(encoding="utf-8")
+
+
+def test_what_is_data_of_the_package_is_shipped():
+    patterns = PROJECT["tool"]["setuptools"]["package-data"]["tinylib"]
+    top = {p.name for pattern in patterns for p in (ROOT / "tinylib").glob(pattern)}
+    needed = {"viewer.js", "viewer.css", "report.css", "report_page.html", "report_index.html", "published.yaml"}
+    assert needed | {"real_statistics.yaml"} <= top
+
+
+def tracked():
+    listing = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
+    if listing.returncode:
+        pytest.skip("not a git checkout")
+    return [ROOT / name for name in listing.stdout.splitlines() if (ROOT / name).is_file()]
+
+
+def test_no_file_names_a_machine():
+    banned = re.compile(r"(?<![\w.])/(?:root|home/\w+|work)/|file://" + r"/")
+    for path in tracked():
+        if (
+            path.suffix in {".py", ".md", ".yaml", ".yml", ".toml", ".ipynb", ".txt", ".css", ".js"}
+            or path.name == "Makefile"
+        ):
+            for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+                assert not banned.search(line), f"{path.relative_to(ROOT)}:{number}"
+
+
+def test_no_source_file_is_a_novel():
+    long = {p.name: n for p in (ROOT / "tinylib").rglob("*.py") if (n := len(p.read_text().splitlines())) > 450}
+    assert long == {}
+
+
+def test_only_figures_and_widgets_import_matplotlib_and_ipywidgets():
+    pattern = re.compile(r"^\s*(?:import|from) (?:matplotlib|ipywidgets|seaborn)\b", re.MULTILINE)
+    found = {p.name for p in (ROOT / "tinylib").rglob("*.py") if pattern.search(p.read_text(encoding="utf-8"))}
+    assert found <= {"figures.py", "widgets.py"}
