@@ -13,7 +13,7 @@ from torch import nn
 
 from tinylib.datasets.index import Clip, Index
 from tinylib.errors import ClipError, DataError, UsageError
-from tinylib.predict import READINGS, Scores, aggregated, predict
+from tinylib.predict import READINGS, Scores, aggregated, predict, slide
 from tinylib.sampling import SAMPLERS
 
 VALUES = {"a": [0, 255], "b": [51], "c": [102, 153, 204]}  # the grey of each view of each clip
@@ -175,3 +175,22 @@ def test_every_reading_has_a_sampler():
     assert spoken["tinyaction"] == pytest.approx(sigmoid(2.0))
     assert spoken["tinyvirat"] == pytest.approx(sigmoid(0.5))
     assert spoken["winner"] == pytest.approx((sigmoid(-1.0) + sigmoid(2.0)) / 2)
+
+
+@pytest.mark.parametrize(
+    ("length", "stride", "starts"),
+    [(1, 2, [0]), (2, 2, [0]), (4, 2, [0, 2]), (5, 2, [0, 2, 3]), (5, 1, [0, 1, 2, 3])],
+)
+def test_sliding_over_a_long_video(length, stride, starts):
+    video = np.repeat(np.arange(length, dtype=np.uint8) * 50, 48).reshape(length, 4, 4, 3)
+    found, scores = slide(Grey(), iter(video), window=2, stride=stride, batch_size=2)
+    assert found.tolist() == starts
+    greys = [[min(start + k, length - 1) * 50 for k in range(2)] for start in starts]
+    assert scores[:, 0] == pytest.approx(sigmoid(4 * np.mean(greys, axis=1) / 255 - 2), abs=1e-6)
+
+
+def test_sliding_refuses_gaps_and_empty_videos():
+    with pytest.raises(UsageError, match="stride 3"):
+        slide(Grey(), [], window=2, stride=3)
+    with pytest.raises(DataError, match="without frames"):
+        slide(Grey(), [], window=2, stride=1)

@@ -235,6 +235,9 @@ def test_another_configuration_is_refused_by_name(tmp_path):
     with pytest.raises(UsageError, match=r"data\.clips = 20, not 8"):
         fit(Classify(network()), Dots(8), FitConfig(**(vars(CONFIG) | {"epochs": 1})), tmp_path)
     run(tmp_path, epochs=1, workers=1, checkpoint_every=1)  # these two change nothing
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(DataError, match=r"config\.json: not JSON"):
+        run(tmp_path, epochs=1)
 
 
 class Explosive(Classify):
@@ -377,6 +380,19 @@ def test_restarts_and_one_cycle_are_those_of_torch():
     assert one_cycle[0] == pytest.approx(1 / 25)
     assert max(one_cycle) == one_cycle[30] == 1
     assert one_cycle[-1] < 1e-3
+
+
+def test_the_best_network_is_kept_and_a_metric_without_value_is_not_the_best(tmp_path):
+    values = iter([math.nan, 0.5, 0.25, math.nan])
+    config = FitConfig(epochs=4, batch_size=20, lr=0.1, best="F1")
+    result = fit(Classify(network()), Dots(), config, tmp_path, validate=lambda model: {"F1": next(values)})
+    assert checkpoint.load(result.best)[1]["epoch"] == 2
+    assert [json.loads(line)["F1"] for line in (tmp_path / "log.jsonl").read_text().splitlines()] == [
+        None,
+        0.5,
+        0.25,
+        None,
+    ]
 
 
 def test_settings_that_cannot_be_are_refused():

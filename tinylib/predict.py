@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, cast
 
@@ -178,6 +180,49 @@ def aggregated(logits: Tensor, whose: Tensor, clips: int, aggregate: Aggregate, 
     empty = torch.zeros(clips, values.shape[1])
     joined = empty.scatter_reduce(0, place, values, "amax" if aggregate == "max" else "mean", include_self=False)
     return joined if on == "probabilities" else squash(joined)
+
+
+def slide(
+    model: nn.Module,
+    frames: Iterable[NDArray[np.uint8]],
+    *,
+    window: int,
+    stride: int,
+    multi_label: bool = True,
+    transform: Transform | None = None,
+    batch_size: int = 8,
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Scores along a video of any length, read once and never held: first frames (V,), probabilities (V, classes).
+
+    frames: (H, W, 3) each, as from `video.iter_frames`. `window` frames at a time, every `stride`; the last window ends
+    with the video, or is filled up by its last frame where the video is shorter.
+    """
+    if not 1 <= stride <= window:
+        raise UsageError(f"stride {stride}: expected 1 to window ({window})")
+    squash = torch.sigmoid if multi_label else _softmax
+    starts: list[int] = []
+    scores: list[Tensor] = []
+    source = _windows(frames, window, stride)
+    while part := list(islice(source, batch_size)):
+        starts += [start for start, _ in part]
+        video = torch.from_numpy(np.stack([clip for _, clip in part]))
+        zeros = torch.zeros(len(part), dtype=torch.int64)
+        scores.append(squash(logits_of(model, {"video": video, "seed": zeros, "label": zeros}, transform)))
+    if not starts:
+        raise DataError("a video without frames has no scores")
+    return np.array(starts, np.int64), torch.cat(scores).numpy()
+
+
+def _windows(frames: Iterable[NDArray[np.uint8]], window: int, stride: int) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    held: deque[NDArray[np.uint8]] = deque(maxlen=window)
+    count = start = ended = 0
+    for count, frame in enumerate(frames, start=1):
+        held.append(frame)
+        if count == start + window:
+            yield start, np.stack(held)
+            start, ended = start + stride, count
+    if count > ended:
+        yield max(0, count - window), np.stack([*held] + [held[-1]] * (window - len(held)))
 
 
 def _softmax(logits: Tensor) -> Tensor:

@@ -24,15 +24,17 @@ def claim(run_dir: Path, identity: Mapping[str, Any]) -> None:
     """
     path, wanted = run_dir / "config.json", json.loads(json.dumps(identity))
     if path.exists() and any(_stamps(run_dir / "checkpoints")):
-        found, asked = _flat(json.loads(path.read_text(encoding="utf-8"))), _flat(wanted)
+        try:
+            found, asked = _flat(json.loads(path.read_text(encoding="utf-8"))), _flat(wanted)
+        except ValueError as error:
+            raise DataError(f"{path}: not JSON ({error})") from None
         for name in sorted(found.keys() | asked.keys()):
             if name not in FREE and found.get(name) != asked.get(name):
                 raise UsageError(
                     f"{run_dir} holds a run with {name} = {found.get(name)!r}, not {asked.get(name)!r}: "
                     "choose another run_dir, or delete this one to start again"
                 )
-    if not path.exists() or json.loads(path.read_text(encoding="utf-8")) != wanted:
-        write_json(path, wanted)
+    write_json(path, wanted)
 
 
 def _flat(value: Any, name: str = "") -> dict[str, Any]:

@@ -311,7 +311,7 @@ class _Run:
         if name not in row:
             raise UsageError(f"best: expected one of {', '.join(row)}, found {name!r}")
         value = -row[name] if self.config.best.startswith("-") else row[name]
-        if self.state.best is None or value > self.state.best:
+        if math.isfinite(value) and (self.state.best is None or value > self.state.best):
             self.state.best = value
             self.deliver(self.run_dir / "best.safetensors", epoch)
 
