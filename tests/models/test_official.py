@@ -160,6 +160,14 @@ def test_basicsr_rules_equal_the_verified_key_map(parity):
         official.load("basicvsr_basicsr", {"params": {keymap[key]: value for key, value in state.items()}})
 
 
+@pytest.mark.parametrize("name", ["spynet_mmagic", "spynet_basicsr"])
+def test_published_flow_networks_leave_their_constants_out(name):
+    state = {SOURCES[name].name(key): value for key, value in SPyNet().state_dict().items()}
+    model = official.load(name, {key: value for key, value in state.items() if key not in ("mean", "std")})
+    torch.testing.assert_close(model.mean.flatten(), torch.tensor([0.485, 0.456, 0.406]))
+    torch.testing.assert_close(model.std.flatten(), torch.tensor([0.229, 0.224, 0.225]))
+
+
 def test_the_averaged_generator_of_a_restorer_is_used():
     plain, averaged = SPyNet().state_dict(), SPyNet().state_dict()
     state = {

@@ -155,7 +155,9 @@ def _fill(name: str, source: Source, tensors: dict[str, Tensor], where: str, cla
             continue
         theirs = source.name(ours)
         tensor = left.pop(theirs, None)
-        if tensor is None and ours.endswith("num_batches_tracked"):  # older than this counter, which is of no use here
+        if tensor is None and ours in source.constants:
+            tensor = own
+        elif tensor is None and ours.endswith("num_batches_tracked"):  # a file older than this counter
             tensor = torch.zeros_like(own)
         state[ours] = _checked(f"{where}: not {name}", theirs, tensor, own)
     strange = next((key for key in left if not key.startswith(source.rest)), None)

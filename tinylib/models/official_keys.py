@@ -23,6 +23,7 @@ class Source:
     rules: regular expressions, applied in turn, that make the file's name out of ours
     wrappers: keys to descend through, where present, to the tensors
     rest: what else such a file may hold, as prefixes of names
+    constants: our names of fixed values that the file may leave out
     own_class_order: the classifier's rows follow the file's own label list, not the dataset's
     """
 
@@ -33,6 +34,7 @@ class Source:
     rules: tuple[Rule, ...] = ()
     wrappers: tuple[str, ...] = WRAPPERS
     rest: tuple[str, ...] = ()
+    constants: tuple[str, ...] = ()
     own_class_order: bool = False
 
     def name(self, ours: str) -> str:
@@ -264,12 +266,14 @@ SOURCES: dict[str, Source] = {
         f"SPyNet, {OPENMMLAB}/mmediting/restorers/basicvsr/spynet_20210409-c6c1bd09.pth",
         "realbasicvsr.SPyNet",
         head="",
+        constants=("mean", "std"),  # both projects load the file before they add these
     ),
     "spynet_basicsr": Source(
         "SPyNet, GitHub XPixelGroup/BasicSR spynet_sintel_final-3d2a1287.pth",
         "realbasicvsr.SPyNet",
         head="",
         rules=SPYNET_BASICSR,
+        constants=("mean", "std"),
     ),
     "basicvsr_mmagic": Source(
         f"BasicVSR (30 blocks), {OPENMMLAB}/mmediting/restorers/basicvsr/basicvsr_*.pth",
