@@ -181,6 +181,15 @@ def test_plain_transform_is_only_units_and_order():
     torch.testing.assert_close(out, batch["video"].permute(0, 4, 1, 2, 3) / 255, rtol=0, atol=0)
 
 
+def test_reused_memory_holds_the_newest_batch():
+    transform, first, second = BatchTransform(reuse=True), toy_batch(), toy_batch(5)
+    second["video"] = 255 - second["video"]
+    memory = transform(first)["video"].data_ptr()
+    out = transform(second)["video"]
+    assert out.data_ptr() == memory
+    assert torch.equal(out, BatchTransform()(second)["video"])
+
+
 def test_crops_are_windows_random_in_training_and_central_in_evaluation():
     batch, transform = toy_batch(), BatchTransform(size=(8, 9))
     whole, out = BatchTransform()(batch)["video"], transform(batch)["video"]

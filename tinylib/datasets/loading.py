@@ -211,12 +211,24 @@ def mirrored(label: Tensor, mirror: Tensor, which: Tensor) -> Tensor:
     return torch.where(which[:, None] if label.dim() == 2 else which, swapped, label)
 
 
+def to_unit(video: Tensor, out: Tensor | None = None) -> Tensor:
+    """uint8 (B, ...) to float32 in [0, 1], into `out` where it is given."""
+    if out is None:
+        out = torch.empty(video.shape, device=video.device)
+    if video.device.type != "cpu":
+        return out.copy_(video).div_(255)
+    for source, target in zip(video, out, strict=True):  # a clip at a time stays in the cache
+        target.copy_(source).div_(255)
+    return out
+
+
 class BatchTransform(nn.Module):
     """A loader's batch to a network's, on its own device: uint8 (B, T, H, W, 3) -> (B, 3, T, h, w) in [0, 1].
 
     size: side of the crop, or (height, width); random while training, central in eval mode (None: no crop). scale:
     range of the crop's side relative to `size`, resized back bilinearly (jitter of STAT S10; (1, 1): none). flip:
     probability of mirroring a sample, whose labels then follow `mirror`. degrade: function (video, seeds) -> video.
+    reuse: write every batch into the same memory, over the one before (fresh memory costs a CPU more than the work).
     All draws come from the samples' own seeds, on the CPU: the same on every device and in every batch.
     """
 
@@ -228,9 +240,11 @@ class BatchTransform(nn.Module):
         mirror: Sequence[int] | NDArray[np.int64] | Tensor | None = None,
         scale: tuple[float, float] = (1.0, 1.0),
         degrade: Callable[[Tensor, Tensor], Tensor] | None = None,
+        reuse: bool = False,
     ):
         super().__init__()
         self.size, self.flip, self.scale, self.degrade = size, flip, scale, degrade
+        self.reuse, self._memory = reuse, torch.empty(0)
         self.mirror = None if mirror is None else torch.as_tensor(mirror, dtype=torch.int64)
 
     def forward(self, batch: Batch) -> Batch:
@@ -240,9 +254,9 @@ class BatchTransform(nn.Module):
             draws = np.stack([np.random.default_rng((seed, 1)).random(4) for seed in seeds])
         flipped = torch.from_numpy(draws[:, 0] < self.flip if self.training else np.zeros(len(draws), bool))
         video, label = self._crop(batch["video"], draws[:, 1:]), batch["label"]
-        video = video.permute(0, 4, 1, 2, 3)
         if not video.is_floating_point():
-            video = video.float() / 255
+            video = to_unit(video, self._buffer(video) if self.reuse else None)
+        video = video.permute(0, 4, 1, 2, 3)
         if flipped.any():
             which = flipped.to(video.device)
             video = torch.where(which[:, None, None, None, None], video.flip(-1), video)
@@ -250,6 +264,11 @@ class BatchTransform(nn.Module):
         if self.degrade is not None:
             video = self.degrade(video, batch["seed"])
         return batch | {"video": video, "label": label}
+
+    def _buffer(self, video: Tensor) -> Tensor:
+        if self._memory.numel() < video.numel() or self._memory.device != video.device:
+            self._memory = torch.empty(video.numel(), device=video.device)
+        return self._memory[: video.numel()].view(video.shape)
 
     def _crop(self, video: Tensor, draws: NDArray[np.float64]) -> Tensor:
         if self.size is None:

@@ -46,7 +46,8 @@ Fit = Literal["stretch", "crop"]
 def resize_video(video: Video, size: degrade.Size, resize: Resize = "bilinear", fit: Fit = "stretch") -> Video:
     """(T, H, W, 3) to `size`; fit: stretch the whole picture, or crop the largest centred window of that shape first.
 
-    bilinear is plain (no antialiasing), as in the TinyAction loader (C4), to within one grey level; bicubic is PIL's; area shrinks only.
+    bilinear is plain (no antialiasing), as in the TinyAction loader (C4), to within one grey level; bicubic is PIL's;
+    area shrinks only.
     """
     height, width = degrade.pair(size)
     if fit == "crop":
