@@ -64,10 +64,18 @@ class Camera:
         return self.cy - self.f * math.tan(self.tilt)
 
 
-def draw_camera(rng: np.random.Generator, width: int, height: int, *, indoor: bool = False) -> Camera:
-    """A camera near one of the real rows, scaled to the width of the view; indoors low and wide."""
-    f, z, tilt = ROWS[0] if indoor else ROWS[rng.integers(len(ROWS))]
+def draw_camera(rng: np.random.Generator, width: int, height: int, kind: str = "lot") -> Camera:
+    """A camera near one of the real rows, scaled to the width of the view.
+
+    Over a lot it stands on a roof and has the horizon near the upper edge, as VIRAT's do; in a hall it is low and wide.
+    """
+    f, z, tilt = ROWS[rng.integers({"hall": 1, "stop": 2, "lot": len(ROWS)}[kind])]
     f *= float(np.exp(rng.normal(0, 0.12))) * width / 1920
-    z = float(rng.uniform(3.6, 5.6)) if indoor else z * float(np.exp(rng.normal(0, 0.15)))
-    tilt = math.radians(tilt + float(rng.normal(-4 if indoor else 0, 1.0)))
-    return Camera(width, height, f, z, tilt, width / 2, height / 2, float(rng.uniform(0, 0.03)))
+    z *= float(np.exp(rng.normal(0, 0.15)))
+    angle = math.radians(tilt + float(rng.normal(-4 if kind == "hall" else 0, 1.0)))
+    if kind == "hall":
+        z = float(rng.uniform(3.6, 5.6))
+    elif kind == "lot":
+        z = max(z, float(rng.uniform(8, 12)))
+        angle = math.atan((0.5 - float(rng.uniform(-0.01, 0.11))) * height / f)
+    return Camera(width, height, f, z, angle, width / 2, height / 2, float(rng.uniform(0, 0.03)))

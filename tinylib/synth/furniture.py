@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinylib.synth.primitives import Capsule, Face, Shape
+from tinylib.synth.vehicles import KINDS, Vehicle, paint, parked
 
 Array = NDArray[np.float64]
 Spot = tuple[float, float]
@@ -159,8 +160,6 @@ def bus_shelter(rng: np.random.Generator, spot: Spot, turn: float) -> list[Stati
 
 def parked_car(rng: np.random.Generator, spot: Spot, turn: float) -> Static:
     """A car of the moving kind, at rest."""
-    paint = np.array(((0.6, 0.6, 0.6), (0.04, 0.04, 0.05), (0.25, 0.26, 0.28), (0.35, 0.03, 0.03), (0.04, 0.08, 0.25),
-                      (0.7, 0.7, 0.68), (0.12, 0.13, 0.14)))[rng.integers(7)]  # fmt: skip
-    body = block(spot, turn, (4.4, 1.75, 0.62), paint, 0.28)
-    cabin = block(spot, turn, (2.3, 1.6, 0.55), np.array((0.05, 0.06, 0.07)), 0.9)
-    return Static(spot, 2.1, (tuple(body), tuple(cabin)))
+    kind = KINDS[str(rng.choice(("sedan", "suv", "pickup", "van"), p=(0.5, 0.3, 0.1, 0.1)))]
+    car = Vehicle(kind, parked(2, spot, turn), paint(rng, kind.name))
+    return Static(spot, 2.1, (tuple(car.at(0.0).shapes),))

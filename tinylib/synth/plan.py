@@ -180,6 +180,19 @@ def orders(domain: str, clips: int, floor: int, rng: np.random.Generator, *, bal
     return [made[i] for i in rng.permutation(len(made))]
 
 
+def _dealt(todo: list[Order], videos: int, domain: str) -> list[list[Order]]:
+    """Orders to videos, to the least busy one each; cars only where M is outdoors (every other place is a hall)."""
+    parts: list[list[Order]] = [[] for _ in range(videos)]
+    load = np.zeros(videos)
+    indoor = np.array([domain == "M" and number // 2 % 2 == 1 for number in range(videos)])
+    for order in sorted(todo, key=lambda order: not PHASES & set(order.labels)):
+        wait = np.where(indoor, np.inf, load) if PHASES & set(order.labels) else load
+        number = int(wait.argmin())
+        parts[number].append(order)
+        load[number] += order.frames or 90
+    return parts
+
+
 def shoots(profile: Profile, seed: int, domains: tuple[str, ...] = DOMAINS) -> list[Shoot]:
     """Every video of a data set: a pure function of the profile and the seed; no place appears in two splits."""
     if seed < 0:
@@ -192,8 +205,7 @@ def shoots(profile: Profile, seed: int, domains: tuple[str, ...] = DOMAINS) -> l
             balanced = profile.balanced_eval and split != "train"
             todo = orders(domain, profile.clips(domain, split), floor, rng, balanced=balanced)
             videos = max(1, round(len(todo) / profile.orders))
-            for number in range(videos):
-                part = todo[number::videos]
+            for number, part in enumerate(_dealt(todo, videos, domain)):
                 for _ in range(max(1, len(part) // 10)):  # those that no class names
                     frames = int(rng.integers(60, 200))
                     part.append(Order((), int(rng.integers(2**31)), frames, draw_side((), domain, rng), 64))

@@ -35,6 +35,11 @@ class Light:
     haze: tuple[float, float, float] = (0.62, 0.66, 0.7)
     visibility: float = 600.0  # metres until haze takes 63 %
 
+    @property
+    def slope(self) -> Array:
+        """(3,): where a point's shadow falls, metres on the ground for each metre of height."""
+        return np.asarray(self.sun * (1, 1, 0) / max(float(self.sun[2]), 0.2))
+
     def lit(
         self, colour: Array, facing: Array, depth: Array, sunlit: float = 1.0, emission: Array | float = 0.0
     ) -> Array:
@@ -159,49 +164,68 @@ def draw(pack: Pack, camera: Camera, light: Light, *, sunlit: float = 1.0, shrin
 
     shrink: taken off every limb's radius, px: what cv2's filling adds to an outline.
     """
-    n, eye = len(pack.ends), np.array((0.0, 0.0, camera.z))
-    uv, depth = camera.project(pack.ends)
-    scale = camera.f / depth
-    radii = np.maximum(pack.radii * scale - shrink, 0.6 * shrink)
-    a, b, ra, rb = uv[:, 0], uv[:, 1], radii[:, 0], radii[:, 1]
-    middle = pack.ends.mean(1)
-    away = depth.mean(1) if n else np.zeros(0)
-    hulls = stadiums(a, b, ra, rb)
+    n, m = len(pack.ends), pack.corners.shape[0] * pack.corners.shape[1]
+    eye, middle = np.array((0.0, 0.0, camera.z)), pack.ends.mean(1)
+    solid_points = np.concatenate((pack.ends.reshape(-1, 3), pack.corners.reshape(-1, 3)))
+    casts = sunlit > 0 and light.shadow < 1
+    ground = solid_points * (1, 1, 0) - solid_points[:, 2:] * light.slope if casts else solid_points[:0]
+    spots, depths = camera.project(np.concatenate((solid_points, middle + 0.2 * light.sun, ground)))
+    uv, depth = spots[: 2 * n].reshape(n, 2, 2), depths[: 2 * n].reshape(n, 2)
+    corners = spots[2 * n : 2 * n + m].reshape(*pack.corners.shape[:2], 2)
+    distance = depths[2 * n : 2 * n + m].reshape(pack.corners.shape[:2])
+    tip, cast, cast_depth = spots[2 * n + m : 3 * n + m], spots[3 * n + m :], depths[3 * n + m :]
+    away = depth.mean(1)
+    radii = np.maximum(pack.radii * camera.f / depth - shrink, 0.6 * shrink)
     # The sun across the limb: its part across the axis on the image picks the bright side.
-    tip, _ = camera.project(middle + 0.2 * light.sun)
-    sunward = tip - uv.mean(1) if n else np.zeros((0, 2))
+    sunward = tip - uv.mean(1)
     sunward /= np.maximum(np.linalg.norm(sunward, axis=1, keepdims=True), 1e-9)
-    bright = stadiums(
-        a + sunward * ra[:, None] * 0.34, b + sunward * rb[:, None] * 0.34, ra * 0.62, rb * 0.62
-    )  # fmt: skip
-    side = light.lit(pack.tint, np.full(n, 0.18), away, sunlit)
-    face_on = light.lit(pack.tint, np.full(n, 0.8), away, sunlit)
+    bright = uv + 0.34 * sunward[:, None] * radii[..., None]
+    ends, reach = [uv, bright], [radii, 0.62 * radii]
+    squash = np.array((1.0, 1.0))
+    if casts and n:  # a limb's shadow: the same hull, seen as flat as the ground is
+        squash = np.array((1.0, 1 / np.clip(camera.z / cast_depth[: 2 * n].mean(), 0.05, 1.0)))
+        ends.append(cast[: 2 * n].reshape(n, 2, 2) * squash)
+        reach.append(pack.radii * camera.f / cast_depth[: 2 * n].reshape(n, 2))
+    pairs, sizes = np.concatenate(ends), np.concatenate(reach)
+    both = stadiums(pairs[:, 0], pairs[:, 1], sizes[:, 0], sizes[:, 1])
+    hulls, bright = both[:n], both[n : 2 * n]
+    shadows = list(both[2 * n :] / squash)
+    if casts and m:
+        below = cast[2 * n :].reshape(corners.shape)
+        for owner in np.unique(pack.panel_of):
+            hull = cv2.convexHull(below[pack.panel_of == owner].reshape(-1, 2).astype(np.float32))
+            shadows.append(np.asarray(hull[:, 0], float))
 
-    corners, distance = camera.project(pack.corners)
     normal = _normals(pack.corners) if len(pack.corners) else np.zeros((0, 3))
     to_eye = ((eye - pack.corners.mean(1)) * normal).sum(1) if len(normal) else np.zeros(0)
     facing = np.where(to_eye[:, None] < 0, -normal, normal)
     seen = pack.two_sided | (to_eye > 0)
-    panel = light.lit(
-        pack.paint, facing @ light.sun, distance.mean(1) if len(normal) else np.zeros(0), sunlit, pack.glow
+    shaded = light.lit(
+        np.concatenate((pack.tint, pack.tint, pack.paint)),
+        np.concatenate((np.full(n, 0.18), np.full(n, 0.8), facing @ light.sun)),
+        np.concatenate((away, away, distance.mean(1))),
+        sunlit,
+        np.concatenate((np.zeros(2 * n), pack.glow)),
     )
+    tones = [tuple(tone) for tone in shaded.tolist()]
 
-    order: list[tuple[float, int]] = []
-    faces = [int(i) for i in np.argsort(-distance.mean(1))] if len(normal) else []
-    faces = [i for i in faces if seen[i]]
-    rank = {face: float(at) for at, face in enumerate(faces)}
+    far = distance.mean(1)
+    faces = [i for i in np.argsort(-far).tolist() if seen[i]]
     if n and faces:
-        hit = _inside(uv.mean(1), corners)
-        front = ((middle[:, None] - pack.corners[None, :, 0]) * facing[None]).sum(-1) > 0
-        far = np.array([distance[i].mean() for i in faces])
-        for c in range(n):
-            over = [rank[f] for f in faces if hit[c, f]]
-            hidden = [rank[f] for f in faces if hit[c, f] and not front[c, f]]
-            slot = min(hidden) if hidden else (max(over) + 1 if over else float((far > away[c]).sum()))
-            order.append((slot - 0.5 + 1e-4 / away[c], c))
+        # A limb goes before the first panel that holds its middle and lies in front of it, else after the last.
+        rank = np.full(len(far), np.nan)
+        rank[faces] = np.arange(len(faces))
+        hit = _inside(uv.mean(1), corners[faces])
+        front = ((middle[:, None] - pack.corners[None, faces, 0]) * facing[None, faces]).sum(-1) > 0
+        place = rank[faces]
+        first_over = np.where(hit & ~front, place, np.inf).min(1)
+        last_under = np.where(hit, place + 1, -np.inf).max(1)
+        by_depth = (far[faces][None] > away[:, None]).sum(1)
+        slot = np.where(np.isfinite(first_over), first_over, np.where(hit.any(1), last_under, by_depth))
+        order = [*zip((slot - 0.5 + 1e-4 / away).tolist(), range(n), strict=True)]
     else:
-        order = [(-float(d), c) for c, d in enumerate(away)]
-    order += [(at, n + face) for face, at in rank.items()]
+        order = [*zip((-away).tolist(), range(n), strict=True)]
+    order += [(float(at), n + face) for at, face in enumerate(faces)]
 
     polygons: list[Array] = []
     colours: list[tuple[float, ...]] = []
@@ -209,41 +233,18 @@ def draw(pack: Pack, camera: Camera, light: Light, *, sunlit: float = 1.0, shrin
     for _, i in sorted(order):
         if i >= n:
             polygons.append(corners[i - n])
-            colours.append(tuple(panel[i - n]))
+            colours.append(tones[n + i])
             owners.append(int(pack.panel_of[i - n]))
         else:
             polygons += (hulls[i], bright[i])
-            colours += (tuple(side[i]), tuple(face_on[i]))
+            colours += (tones[i], tones[n + i])
             owners += [int(pack.limb_of[i])] * 2
 
-    shadows = _shadows(pack, camera, light) if sunlit > 0 and light.shadow < 1 else []
     solid = np.concatenate(polygons) if polygons else np.zeros((1, 2))
     everything = np.concatenate((solid, *shadows))
     mean = float(np.concatenate((away, distance.mean(1))).mean()) if polygons else np.inf
     box, tight = (*everything.min(0), *everything.max(0)), (*solid.min(0), *solid.max(0))
     return Drawing(polygons, colours, owners, shadows, box, tight, mean)
-
-
-def _shadows(pack: Pack, camera: Camera, light: Light) -> list[Array]:
-    """Polygons on the ground where the sun does not reach: one a limb, and one hull for the panels of each actor."""
-    slope = light.sun[:2] / max(light.sun[2], 0.2)
-    polygons: list[Array] = []
-    if len(pack.ends):
-        ground = pack.ends.copy()
-        ground[..., :2] -= ground[..., 2:] * slope
-        ground[..., 2] = 0
-        uv, depth = camera.project(ground)
-        radii = pack.radii * camera.f / depth
-        flat = float(np.clip(camera.z / depth.mean() * 1.0, 0.05, 1.0))  # how much the view flattens the ground
-        squash = np.array((1.0, 1 / flat))
-        polygons += list(stadiums(uv[:, 0] * squash, uv[:, 1] * squash, radii[:, 0], radii[:, 1]) / squash)
-    for owner in np.unique(pack.panel_of):
-        ground = pack.corners[pack.panel_of == owner].reshape(-1, 3)
-        ground = ground * (1, 1, 0) - ground[:, 2:] * np.array((*slope, 0))
-        uv, _ = camera.project(ground)
-        hull = cv2.convexHull(uv.astype(np.float32))
-        polygons.append(np.asarray(hull[:, 0], float))
-    return polygons
 
 
 def fixed(polygon: Array, origin: tuple[float, float], zoom: float) -> NDArray[np.int32]:
@@ -253,8 +254,17 @@ def fixed(polygon: Array, origin: tuple[float, float], zoom: float) -> NDArray[n
 
 def fill(canvas: NDArray, drawing: Drawing, origin: tuple[float, float], zoom: float, *, ids: bool = False) -> None:
     """Paint the polygons, back to front; `ids` paints actor number + 1 instead of colours."""
-    for polygon, colour, owner in zip(drawing.polygons, drawing.colours, drawing.owners, strict=True):
-        cv2.fillConvexPoly(canvas, fixed(polygon, origin, zoom), owner + 1 if ids else colour, cv2.LINE_8, SHIFT)
+    inks = [owner + 1 for owner in drawing.owners] if ids else drawing.colours
+    for polygon, ink in zip(_grid(drawing.polygons, origin, zoom), inks, strict=True):
+        cv2.fillConvexPoly(canvas, polygon, ink, cv2.LINE_8, SHIFT)
+
+
+def _grid(polygons: list[Array], origin: tuple[float, float], zoom: float) -> list[NDArray[np.int32]]:
+    """`fixed` of many polygons at once."""
+    if not polygons:
+        return []
+    whole, ends = fixed(np.concatenate(polygons), origin, zoom), np.cumsum([len(p) for p in polygons]).tolist()
+    return [whole[i:j] for i, j in zip([0, *ends[:-1]], ends, strict=True)]
 
 
 def shade_table(light: Light) -> Image:
@@ -306,8 +316,8 @@ def composite(frame: Image, backdrop: Backdrop, poses: Sequence[Drawing], light:
         canvas = ground.copy() if len(poses) > 1 else ground
         if pose.shadows:
             mask = np.zeros(size[::-1], np.uint8)
-            for polygon in pose.shadows:
-                cv2.fillConvexPoly(mask, fixed(polygon, (x0, y0), zoom), 255, cv2.LINE_8, SHIFT)
+            for polygon in _grid(pose.shadows, (x0, y0), zoom):
+                cv2.fillConvexPoly(mask, polygon, 255, cv2.LINE_8, SHIFT)
             shaded = cv2.max(standing, backdrop.shade[rows, columns])
             if shaded.any():
                 mask[cv2.resize(shaded, size, interpolation=cv2.INTER_NEAREST) > 127] = 0

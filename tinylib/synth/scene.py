@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from tinylib.synth.camera import Camera
 from tinylib.synth.furniture import Static, bench, building, bus_shelter, column, lamp, parked_car, tree, wall
-from tinylib.synth.render import GAMMA, Backdrop, Image, Light, Pack, _shadows, draw, fill, fixed
+from tinylib.synth.render import GAMMA, Backdrop, Light, Pack, draw, fill, fixed
 
 Array = NDArray[np.float64]
 Float = NDArray[np.float32]
-KINDS = {"V": ("lot",), "M": ("stop", "hall")}
+KINDS = {"V": ("lot",), "M": ("stop", "hall")}  # by turns of the seed
 STRIP = 64  # rows painted at once: bounds the memory
 
 
@@ -59,9 +59,9 @@ class Scene:
 
 
 def make_scene(seed: int, domain: str) -> Scene:
-    """The place of a seed: V is an outdoor lot, M a bus stop or a hall."""
+    """The place of a seed: V is an outdoor lot, M a bus stop (even seeds) or a hall (odd ones)."""
     rng = np.random.default_rng((seed, 11))
-    kind = str(rng.choice(KINDS[domain]))
+    kind = KINDS[domain][seed % len(KINDS[domain])]
     if kind == "hall":
         light = Light(_sun(rng, 60, 80), 0.35, 0.6, 0.72, (0.5, 0.5, 0.5), 4000.0)
     else:
@@ -71,7 +71,7 @@ def make_scene(seed: int, domain: str) -> Scene:
             float(rng.uniform(0.4, 0.6)), (0.6, 0.65, 0.7), float(rng.uniform(700, 1500)),
         )  # fmt: skip
     angle = float(rng.normal(0, 0.22))
-    half = {"lot": (rng.uniform(60, 90), rng.uniform(85, 110)), "stop": (rng.uniform(40, 60), rng.uniform(24, 32)),
+    half = {"lot": (rng.uniform(60, 90), rng.uniform(85, 110)), "stop": (rng.uniform(50, 70), rng.uniform(36, 46)),
             "hall": (rng.uniform(11, 16), rng.uniform(24, 34))}[kind]  # fmt: skip
     half = (float(half[0]), float(half[1]))
     near = {"lot": -10.0, "stop": 2.0, "hall": -4.0}[kind]
@@ -241,7 +241,7 @@ def paint(scene: Scene, camera: Camera, *, enlarge: int = 2) -> Backdrop:
     shade = np.zeros((height, width), np.uint8)
     for static, groups in packs:
         if static.casts:
-            for polygon in (s for group in groups for s in _shadows(group, big, light)):
+            for polygon in (s for group in groups for s in draw(group, big, light).shadows):
                 if np.abs(polygon).max() < 30000:
                     cv2.fillPoly(shade, [fixed(polygon, (0, 0), 1)], 255, cv2.LINE_AA, 4)
     shade = cv2.GaussianBlur(shade, (0, 0), 0.8 * enlarge)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -106,9 +106,8 @@ def stage(shoot: Shoot) -> tuple[Scene, Camera, Sensor, Backdrop]:
     scene = make_scene(shoot.scene, shoot.domain)
     width, height = (2 * round(side * shoot.scale / 2) for side in SIZES[shoot.domain])
     rng = np.random.default_rng((shoot.scene, 31))
-    indoor = scene.kind == "hall"
-    camera = draw_camera(rng, width, height, indoor=indoor)
-    return scene, camera, Sensor.draw(rng, indoor=indoor), paint(scene, camera)
+    camera = draw_camera(rng, width, height, scene.kind)
+    return scene, camera, Sensor.draw(rng, indoor=scene.kind == "hall"), paint(scene, camera)
 
 
 class _Outline:
@@ -122,6 +121,7 @@ class _Outline:
         self.first = np.cumsum([0, *(len(r) for r in reach[:-1])])
         means = np.array([pack.points().mean(0) for pack in packs])
         self.middle = (means.min(0) + means.max(0)) / 2 * (1, 1, 0)
+        self.way = means[-1] - means[0]
 
     def at(self, turn: Array, shift: Array, camera: Camera) -> tuple[Array, Array]:
         """(k, 4) boxes and (k) depths."""
@@ -199,6 +199,9 @@ def _candidates(order: Order, shape: _Outline, camera: Camera, scene: Scene, bac
     tolerated = 0.45 if rng.random() < 0.15 else 0.04  # of the actor, behind poles, trees and cars
     for _ in range(28):
         heading = rng.uniform(0, 2 * math.pi)
+        if np.hypot(*shape.way[:2]) > 5 and rng.random() < 0.5:  # towards the camera or away: little goes across the view
+            ahead = rng.choice((-1, 1)) * math.pi / 2 + rng.normal(0, 0.25)
+            heading = ahead - math.atan2(shape.way[1], shape.way[0])
         turn = _turned(heading)
         v = rng.uniform(max(camera.horizon + 6, 0.06 * camera.height), camera.height * 0.94)
         spot = camera.ground(camera.width / 2, v)
@@ -244,8 +247,13 @@ def compose(shoot: Shoot, cast: Any) -> tuple[Script, Backdrop]:
         times = np.append(np.arange(0, vignette.frames - 1, STEP), vignette.frames - 1.0)
         shape = _Outline([Pack.of([a.shapes for a in vignette.at(float(t))]) for t in times], times)
         wide = any(kind in ("vehicle", "bike") for kind in vignette.kinds)
-        places = _candidates(order, shape, camera, scene, backdrop, wide, rng)
-        if not places:
+        if wide and scene.kind == "hall":
+            continue
+        for factor in (1.0, 1.3, 0.75, 1.7):  # of the side, where the wanted one has no room
+            wanted = replace(order, side=min(order.side * factor, 124.0))
+            if places := _candidates(wanted, shape, camera, scene, backdrop, wide, rng):
+                break
+        else:
             missed += 1
             continue
         timed = [(p[0] + diary.earliest(p[4], vignette.frames) / 400, p) for p in places]

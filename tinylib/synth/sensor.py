@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from tinylib.synth.render import GAMMA, Image, Patch
 
+ROLLS = 16  # places of the noise bank that are used
 MARGIN = 6  # px of surroundings that the optics reach
 
 
@@ -65,11 +66,14 @@ class Chain:
         self.shift, self.phase = np.zeros(2), self.rng.uniform(0, 2 * np.pi, 2)
         self.noisy = sensor.shot > 0 or sensor.read > 0
         if self.noisy:
-            self.bank = self._bank()
+            bank = self._bank()
             light = (np.arange(256) / 255) ** GAMMA
             slope = (1 / GAMMA) * np.maximum(light, 0.012) ** (1 / GAMMA - 1)  # of the gamma curve
             sigma = 255 * np.sqrt(sensor.shot * light + sensor.read**2) * slope
             self.sigma = np.rint(np.clip(sigma * 16, 0, 255)).astype(np.uint8)  # 8-bit steps, in sixteenths
+            corners = self.rng.integers(0, 64, (ROLLS, 2))
+            self.rolls = [bank[dy : dy + self.height, dx : dx + self.width] for dy, dx in corners]
+            self.hiss = [self._noise(self.still, roll).astype(np.int8) for roll in self.rolls]
 
     def optics(self, image: Image) -> Image:
         """Lens blur and sharpening."""
@@ -90,6 +94,10 @@ class Chain:
         noise += share * self.rng.standard_normal((shape[0], 1, 1), dtype=np.float32)
         return np.clip(np.rint(noise * 32), -127, 127).astype(np.int8)
 
+    def _noise(self, frame: Image, bank: NDArray[np.int8]) -> NDArray[np.int16]:
+        """Noise as strong as the light in `frame` makes it."""
+        return np.asarray(cv2.multiply(cv2.LUT(frame, self.sigma), bank, scale=1 / 512, dtype=cv2.CV_16S))
+
     def record(self, rendered: Image, patches: list[Patch], time: int) -> Image:
         """The recorded frame (H, W, 3): `rendered` differs from the empty view only inside `patches`."""
         frame = self.still.copy()
@@ -107,8 +115,10 @@ class Chain:
             beat = np.sin(2 * np.pi * np.array((0.11, 0.27)) * time / 30 + self.phase).sum() / 2
             frame = cv2.convertScaleAbs(frame, alpha=1 + self.sensor.drift * float(beat) / GAMMA)
         if self.noisy:
-            dy, dx = self.rng.integers(0, 64, 2)
-            roll = self.bank[dy : dy + self.height, dx : dx + self.width]
-            noise = cv2.multiply(cv2.LUT(frame, self.sigma), roll, scale=1 / 512, dtype=cv2.CV_16S)
-            frame = cv2.add(frame, noise, dtype=cv2.CV_8U)
+            now = int(self.rng.integers(ROLLS))
+            noisy = cv2.add(frame, self.hiss[now], dtype=cv2.CV_8U)
+            for patch in patches:  # light has changed there
+                view = slice(patch.y0, patch.y1), slice(patch.x0, patch.x1)
+                cv2.add(frame[view], self._noise(frame[view], self.rolls[now][view]), noisy[view], dtype=cv2.CV_8U)
+            frame = noisy
         return np.asarray(frame)

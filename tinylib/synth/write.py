@@ -175,20 +175,29 @@ class Stand:
     def __init__(self, act: Act, camera: Camera, scene: Scene, backdrop: Backdrop):
         self.act, self.camera, self.light, self.backdrop = act, camera, scene.light, backdrop
         self.sunlit = relight(scene, backdrop, camera, act.placed)
+        self.fast: dict[int, bool] = {}
         box, _ = outline(act.pose(0.0), camera)
         self.zoom = zoom_for(float(box[3] - box[1]))
 
     def poses(self, time: float) -> list[Drawing]:
-        """The pose at `time`, and one later in the open shutter if it is more than a pixel away."""
-        now, after = self.act.pose(time), self.act.pose(time + 1)
+        """The pose at `time`, and one later in the open shutter if it moves more than a pixel meanwhile."""
+        now = self.act.pose(time)
         show = {"sunlit": self.sunlit, "shrink": 0.5 / self.zoom}
         drawings = [draw(now, self.camera, self.light, **show)]
-        later = now.towards(after, SHUTTER)
-        if later is not now:
-            way = self.camera.project(later.points())[0] - self.camera.project(now.points())[0]
-            if np.abs(way).max(initial=0) > 1:
-                drawings.append(draw(later, self.camera, self.light, **show))
+        if self._fast(time):
+            drawings.append(draw(now.towards(self.act.pose(time + 1), SHUTTER), self.camera, self.light, **show))
         return drawings
+
+    def _fast(self, time: float) -> bool:
+        """Whether anything is blurred around `time`; looked at every eighth frame."""
+        block = int(time) // 8
+        if block not in self.fast:
+            first, last = self.act.pose(8.0 * block), self.act.pose(8.0 * block + 1)
+            way = self.camera.project(last.points())[0] - self.camera.project(first.points())[0] if (
+                first.ends.shape == last.ends.shape and first.corners.shape == last.corners.shape
+            ) else np.zeros((0, 2))  # fmt: skip
+            self.fast[block] = bool(SHUTTER * np.abs(way).max(initial=0) > 1)
+        return self.fast[block]
 
     def into(self, frame: Image, time: float) -> Patch | None:
         return composite(frame, self.backdrop, self.poses(time), self.light, self.zoom)
