@@ -330,7 +330,7 @@ def scatter(
     for number, (model, of) in enumerate(points.items()):
         values = np.array(list(of.values()), float).reshape(-1, 2)
         rho, low, high = spearman(values[:, 0], values[:, 1])
-        label = f"{model}: ρ = {rho:+.2f} [{low:+.2f}, {high:+.2f}]"
+        label = f"{model}: ρ = {rho:+.2f} [{low:+.2f}, {high:+.2f}]" if np.isfinite(rho) else f"{model}: ρ undefined"
         marker = "os^Dv"[number % 5]
         axes.scatter(*values.T, s=34, alpha=0.85, marker=marker, color=PALETTE[number % len(PALETTE)], label=label)
         if number == 0:
