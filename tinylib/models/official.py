@@ -51,7 +51,7 @@ def convert(name: str, source: str | Path, target: str | Path, *, class_rows: Cl
         "official": name,
         "origin": entry.origin,
         "num_classes": len(model.get_parameter(f"{entry.head}.weight")) if entry.head else 0,
-        "class_rows": class_rows if class_rows is None or isinstance(class_rows, str) else [int(row) for row in class_rows],
+        "class_rows": class_rows if class_rows is None or isinstance(class_rows, str) else list(map(int, class_rows)),
         "source": Path(source).name,
         "source_sha256": sha256(source),
     }
