@@ -22,7 +22,7 @@ from tinylib.files import sha256, write_json
 from tinylib.video import iter_frames, probe, write_video
 
 ENCODING = "x264 crf 20, 1"  # part of every video's key: raise the number when the written bytes change
-PENDING = 8  # clips that may wait for the encoder
+PENDING = 2  # clips that may wait for the encoder
 STATE = ".build"  # what is done: one file a video
 
 
@@ -111,17 +111,19 @@ def _stream(task: Task, clips: Sequence[tuple[str, Window]], fps: float, done: D
     open_clips: list[tuple[str, Window, list[NDArray[np.uint8]]]] = []
     with ThreadPoolExecutor(1, thread_name_prefix="encode") as encoder:
         try:
-            first = waiting[0][1].start
-            for number, frame in enumerate(iter_frames(task.video, start=first, stop=last + 1), first):
+            number = waiting[0][1].start
+            for frame in iter_frames(task.video, start=number, stop=last + 1):
                 while waiting and waiting[0][1].start == number:
                     open_clips.append((*waiting.popleft(), []))
                 for name, window, frames in open_clips:
                     frames.append(crop(frame, window.box))
                     if window.end == number:
                         pending.append(encoder.submit(_encode, task.out, f"{task.folder}/{name}.mp4", frames, fps))
+                del frame  # before the next is decoded: its memory is reused at once, which halves the time of a frame
                 open_clips = [clip for clip in open_clips if clip[1].end > number]
                 while len(pending) > PENDING:
                     done.files.update([pending.popleft().result()])
+                number += 1
             done.files.update(future.result() for future in pending)
         finally:
             for future in pending:
