@@ -1,6 +1,6 @@
 """All 26 classes of SynthVIRAT at a glance: clips at their own small size, enlarged, and their high-resolution twins.
 
-    python benchmarks/contact_sheet.py sheet.png [--clips 2] [--moments 8] [--seed 0] [--side 0] [--only Opening,Closing]
+    python benchmarks/contact_sheet.py sheet.png [--clips 2] [--moments 8] [--seed 0] [--side 0] [--only Pull,Push]
 
 Each row is one clip over time; left the recording as its camera sees it (real sides, quartiles by class; `--side` sets
 one for all), right the same moments rendered at 112 px without the sensor.
@@ -18,7 +18,7 @@ import numpy as np
 from tinylib.datasets.labels import CLASSES
 from tinylib.synth import actions
 from tinylib.synth.camera import Camera, draw_camera
-from tinylib.synth.plan import Order, Shoot, statistics
+from tinylib.synth.plan import Order, statistics
 from tinylib.synth.render import Backdrop, Image, outline
 from tinylib.synth.scene import Scene, make_scene, paint
 from tinylib.synth.script import Act, Placed

@@ -210,6 +210,7 @@ _SPEEDS = {
     TEXT: (0.5, 1.1),
 }
 _ALWAYS_WALKING, _ALWAYS_STANDING = frozenset({PULL, PUSH, MISC}), frozenset({EXERCISE, GESTURE, TOUCH})
+_SEEN_FROM_AHEAD = frozenset({TEXT, PHONE, GESTURE})
 _BOTH_HANDS = frozenset({HEAVY, PUSH, PULL, MISC, TOOL})
 
 
@@ -251,6 +252,8 @@ def on_foot(stage: Stage, rest: set[str], anchors: list[tuple[float, float]], co
                 people.use_tool(p, swinging=False)
             else:
                 people.carry(p, backpack=act in _BOTH_HANDS)
+        if act in _SEEN_FROM_AHEAD and stage.front is None and rng.random() < 0.75:
+            stage.front = float(p.motion.yaw[p.n // 2])
         for name in sorted(labels):
             p.note(name, together=name in (PULL, PUSH, MISC, TOUCH))
         p.enter()
@@ -301,7 +304,10 @@ def conversation(stage: Stage, rest: set[str], at: tuple[float, float]) -> None:
     turns = together.turns_of_speech(rng, n, size)
     standing, numbers = STAND in rest, []
     acts = [name for name in (GESTURE, TEXT, PHONE, HEAVY) if name in rest and not (name == HEAVY and WALK in rest)]
-    for k, (spot, yaw) in enumerate(together.circle(rng, size, at, rng.uniform(0.85, 1.2))):
+    places = together.circle(rng, size, at, rng.uniform(0.85, 1.2))
+    if size == 2 and stage.front is None and rng.random() < 0.7:  # seen from the side, neither hides the other
+        stage.front = float(places[0][1] + np.pi / 2 * rng.choice([-1, 1]))
+    for k, (spot, yaw) in enumerate(places):
         p = Player(stage, spot, yaw)
         people.stand(p, idle=rng.random() < 0.4)
         p.motion.yaw = np.full(p.n, yaw)

@@ -96,7 +96,7 @@ def heavy(p: Player) -> None:
         p.reach(side, (0.3, min(width / 2 - 0.1, 0.28), -0.48), elbow=(-0.8, 0.8, -0.6))
     p.motion.lean = -np.radians(rng.uniform(8, 12)) + wander(rng, p.n, 0.01)
     p.motion.tempo = 1.3
-    model = props.Model().box((0.4, width, tall), (0.06, 0, 0.5 * tall - 0.1), props.stuff(rng))
+    model = props.Model().box((0.4, width, tall), (0.06, 0, 0.5 * tall - 0.18), props.stuff(rng))
     p.held.append(lambda person: props.between_hands(person, model))
 
 
@@ -182,7 +182,7 @@ def talk_phone(p: Player) -> None:
     side = p.hand
     p.reach(
         side,
-        np.array([0.04, 0.115, -0.06]) + 0.008 * np.stack([wander(p.rng, p.n, 1.0)] * 3, 1),
+        np.array([0.06, 0.1, -0.09]) + 0.006 * np.stack([wander(p.rng, p.n, 1.0)] * 3, 1),
         frame="head",
         elbow=(0.7, 0.6, -1.0),
     )
@@ -211,7 +211,7 @@ def gesture(p: Player) -> None:
     """A raised arm that waves at 1-2 Hz, or points, holds and points again."""
     rng, side = p.rng, p.hand
     t = p.time
-    if rng.random() < 0.55:
+    if rng.random() < 0.65:
         beat = np.sin(2 * np.pi * rng.uniform(1.0, 1.9) * t + rng.uniform(0, 6))
         up = rng.uniform(0.28, 0.42)
         p.reach(side, np.stack([np.full(p.n, 0.16), 0.32 + 0.2 * beat, up - 0.05 * beat**2], 1), elbow=(0.0, 1.0, -0.6))
@@ -220,7 +220,7 @@ def gesture(p: Player) -> None:
     raised = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(p.n) / (2 * period))
     raised = smooth(np.clip(1.8 * raised - 0.4, 0, 1), 2.0)[:, None]
     point = (
-        np.array([0.42, rng.uniform(-0.05, 0.35), rng.uniform(0.0, 0.25)]) + 0.04 * np.sin(2 * np.pi * 2 * t)[:, None]
+        np.array([0.42, rng.uniform(-0.05, 0.4), rng.uniform(0.05, 0.35)]) + 0.04 * np.sin(2 * np.pi * 2 * t)[:, None]
     )
     p.reach(side, raised * point + (1 - raised) * np.array([0.22, 0.16, -0.22]), elbow=(-0.1, 1.0, -0.8))
 

@@ -270,7 +270,7 @@ def _solve(m: Motion, look: Look, rng: np.random.Generator) -> tuple[Array, Arra
     pelvis[:, 2] = _height(m, pelvis, ankles, feet.swinging, h, feet_weight) - drop
     # the hips turn with the leading foot, the shoulders against it
     lead = np.sum((ankles - pelvis[:, None]) * forward[:, None], axis=2)
-    lead = smooth(lead, 2.0) * (1.0 - feet_weight * (m.feet is not None))[:, None]
+    lead = smooth(lead - lead.mean(axis=1, keepdims=True), 2.0) * (1.0 - feet_weight * (m.feet is not None))[:, None]
     hip_yaw = m.yaw - 0.25 * (lead[:, 0] - lead[:, 1])
     chest_yaw = m.yaw + twist + 0.22 * (lead[:, 0] - lead[:, 1])
     pitch = lean + wander(rng, n, 0.012) + (0.14 if m.running else 0.02)
@@ -373,7 +373,7 @@ def _dress(look: Look) -> tuple[Array, list[Draw]]:
         limb({f"{s}_elbow": 1}, {f"{s}_wrist": 1}, 0.024 * g, 0.019, look.top if look.sleeves else look.skin)
         limb({f"{s}_wrist": 1}, {f"{s}_hand": 1}, 0.02, 0.022, look.skin)
         limb({f"{s}_shoulder": 0.62, "neck": 0.38}, {f"{s}_hip": 0.62, "pelvis": 0.38}, 0.062 * g, 0.056 * g, look.top)
-    limb({"neck": 0.8, "chest": 0.2}, {"pelvis": 0.8, "chest": 0.2}, 0.05 * g, 0.055 * g, look.top)
+    limb({"neck": 0.8, "chest": 0.2}, {"pelvis": 0.8, "chest": 0.2}, 0.062 * g, 0.06 * g, look.top)
     limb({"pelvis": 0.5, "l_hip": 0.5}, {"pelvis": 0.5, "r_hip": 0.5}, 0.06 * g, 0.06 * g, look.bottom)
     limb({"neck": 1}, {"head": 1}, 0.03, 0.03, look.skin)
     limb({"head": 1, "gaze": 0.012 * h}, {"head": 1, "gaze": 0.012 * h}, 0.057, 0.057, look.skin)

@@ -108,7 +108,7 @@ def footsteps(xy: Array, yaw: Array, *, stature: float, running: bool = False, t
     """Feet under a body that goes along `xy` (n, 2) and faces `yaw` (n,): steps are planned, then never slide.
 
     A foot leaves the ground only when its place under the body has moved on, so that standing, starting, pacing,
-    side steps and turns on the spot need no cases of their own. Cadence 0.95 + 0.65 v steps/s (spec section 4).
+    side steps and turns on the spot need no cases of their own. Cadence 1.0 + 0.65 v steps/s.
     """
     n = len(xy)
     rise = np.arange(1, _PAD + 1)[:, None]
@@ -118,12 +118,12 @@ def footsteps(xy: Array, yaw: Array, *, stature: float, running: bool = False, t
     speed = np.linalg.norm(np.gradient(path, axis=0), axis=1) * FPS
     last = len(path) - 1
     half = stature * (0.045 if running else 0.06)  # feet come closer in than the hips
-    duty = 0.36 if running else 0.62
+    duty, lead = (0.36, 1.0) if running else (0.59, 0.8)  # a walker lands close and leaves late, over the toe
 
     def home(foot: int, time: float) -> Array:
         i = min(round(time), last)
         side = half if foot == 0 else -half
-        back = -0.022 * stature  # the body's weight falls in front of the ankles
+        back = -0.014 * stature  # the body's weight falls in front of the ankles
         splay = 0.12 if foot == 0 else -0.12
         c, s = np.cos(turn[i]), np.sin(turn[i])
         return np.array([path[i, 0] + c * back - s * side, path[i, 1] + s * back + c * side, turn[i] + splay])
@@ -132,11 +132,11 @@ def footsteps(xy: Array, yaw: Array, *, stature: float, running: bool = False, t
     place, free = [home(0, 0.0), home(1, 0.0)], [0.0, 0.0]
     time, foot = 0.0, round(xy[0, 0] * 1000) % 2
     while time < last:
-        cadence = tempo * float(np.clip(0.95 + 0.65 * speed[min(round(time) + 4, last)], 1.25, 3.3))
+        cadence = tempo * float(np.clip(1.0 + 0.65 * speed[min(round(time) + 4, last)], 1.25, 3.3))
         step = FPS / cadence
         for candidate in (foot, 1 - foot):
             flight = 2.0 * step * (1.0 - duty)
-            target = home(candidate, time + flight + step * duty)
+            target = home(candidate, time + flight + lead * step * duty)
             moved = float(np.hypot(*(target - place[candidate])[:2]))
             if free[candidate] <= time and (moved > 0.05 or abs(target[2] - place[candidate][2]) > 0.22):
                 swings[candidate].append(_Swing(time, time + flight, place[candidate], target))
@@ -160,9 +160,9 @@ def _foot(swings: list[_Swing], start: Array, n: int, stature: float, running: b
     for i, swing in enumerate(swings):
         flat[frames >= swing.end] = swing.target
         stride = min(1.0, float(np.hypot(*(swing.target - swing.origin)[:2])) / (0.75 * stature))
-        rise, strike = (1.0 if running else 0.75) * stride, (0.1 if running else 0.3) * stride
+        rise, strike = (1.0 if running else 0.9) * stride, (0.1 if running else 0.3) * stride
         stood = swings[i - 1].end if i else 0.0
-        window = min(0.45 * (swing.start - stood), 9.0)
+        window = min(0.45 * (swing.start - stood), 11.0)
         pushing = (frames >= swing.start - window) & (frames < swing.start)
         pitch[pushing] = rise * minimum_jerk((frames[pushing] - swing.start + window) / max(window, 1e-6))
         flying = (frames >= swing.start) & (frames < swing.end)
@@ -171,7 +171,7 @@ def _foot(swings: list[_Swing], start: Array, n: int, stature: float, running: b
         air[flying] = 1.0
         travel[flying] = minimum_jerk(u)
         from_push[flying] = rise
-        lift[flying] = (0.16 * stride if running else 0.035 + 0.03 * stride) * stature * np.sin(np.pi * u**0.75)
+        lift[flying] = (0.16 * stride if running else 0.03 + 0.005 * stride) * stature * np.sin(np.pi * u**0.75)
         pitch[flying] = rise + (-strike - rise) * minimum_jerk(u * 1.1)
         landing = (frames >= swing.end) & (frames < swing.end + 4.0)
         pitch[landing] = -strike * (1.0 - minimum_jerk((frames[landing] - swing.end) / 4.0))
