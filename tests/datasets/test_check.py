@@ -55,6 +55,7 @@ def test_a_missing_clip(copy):
     victim = clips(copy)[0]
     victim.unlink()
     assert only_problem(copy) == f"{victim}: no such file"
+    assert str(check(copy, workers=0)).splitlines()[0] == f"{victim}: no such file"
 
 
 def test_a_cut_off_clip(copy):

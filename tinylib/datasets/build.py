@@ -43,7 +43,9 @@ class BuildReport:
     def __str__(self) -> str:
         split = ", ".join(f"{n} {name}" for name, n in self.clips.items())
         bad = f", {len(self.quarantined)} quarantined" if self.quarantined else ""
-        return f"{sum(self.clips.values())} clips ({split}) of {self.videos} videos{bad}: {self.root}"
+        summary = f"{sum(self.clips.values())} clips ({split}) of {self.videos} videos{bad}: {self.root}"
+        more = [f"... and {len(self.notes) - 10} more notes"] * (len(self.notes) > 10)
+        return "\n".join([*self.notes[:10], *more, summary])
 
 
 def build(

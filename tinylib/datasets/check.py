@@ -49,7 +49,7 @@ class CheckReport:
     def __str__(self) -> str:
         count = ", ".join(f"{n} {split}".strip() for split, n in self.clips.items())
         verdict = "all well" if self.ok else f"{len(self.problems)} problems"
-        return f"{self.root}: {self.kind}, {count} clips, {verdict}"
+        return "\n".join([*self.problems, *self.notes, f"{self.root}: {self.kind}, {count} clips, {verdict}"])
 
 
 class _File(NamedTuple):

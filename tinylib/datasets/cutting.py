@@ -164,7 +164,7 @@ def run(tasks: Sequence[Task], workers: int | None, scheduler: str | None) -> It
 
     local: Any = None
     if scheduler is None:
-        local = LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None, silence_logs="ERROR")
+        local = LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=":0", silence_logs="ERROR")
     try:
         with Client(scheduler or local) as client:
             # the longest first, so that none is left alone at the end
