@@ -26,9 +26,9 @@ from tinylib.files import atomic_path
 
 BACKENDS = ("decord", "torchcodec", "pyav")
 
-# What decord decodes bit for bit as PyAV does, read from the first frame on; anything else (AV1, 10-bit, 4:4:4, and
+# What decord decodes bit for bit as PyAV does, read from the first frame on; anything else (AV1, 10-bit, Matroska, and
 # HEVC, of which it mistakes some pixel formats) is PyAV's alone.
-COMMON_CONTAINERS = ("mov,mp4,m4a,3gp,3g2,mj2", "avi", "matroska,webm")
+COMMON_CONTAINERS = ("mov,mp4,m4a,3gp,3g2,mj2", "avi")
 COMMON_CODECS = ("h264", "mpeg4")
 COMMON_FORMATS = ("yuv420p", "yuvj420p")
 
@@ -172,8 +172,10 @@ def _open(path: str | Path) -> Iterator[tuple[Any, Any]]:
         with av.open(str(path.absolute()), options={"protocol_whitelist": "file"}) as container:
             if not container.streams.video:
                 raise ClipError(path, "there is no video stream")
+            if container.streams.video[0].codec_context is None:
+                raise ClipError(path, "its video is in no known format")
             yield container, container.streams.video[0]
-    except (av.FFmpegError, OSError, ValueError) as error:
+    except (av.FFmpegError, OSError, ValueError, ArithmeticError) as error:
         raise ClipError(path, f"cannot be decoded: {str(error).splitlines()[0]}") from error
 
 
