@@ -162,7 +162,7 @@ def at_car(stage: Stage, rest: set[str]) -> None:
         if act in (OPEN, CLOSE):
             angles[door], _ = cars.work_door(stage, door, span, closing=act == CLOSE)
         elif act == LOAD:
-            angles["lid"] = np.full(stage.frames + 1, np.radians(rng.uniform(65, 80)))
+            angles["lid"] = np.full(stage.frames + 1, cars.lid_angle(rng))
         else:
             angles[door] = cars.entry_door(stage, span, leaving=act == EXIT)
         plan.append((act, door, span))
@@ -343,7 +343,7 @@ def distractor(seed: int, domain: str = "V", frames: int | None = None) -> Scene
         cars.manoeuvre(stage, "u_turn" if name == "vehicle_u_turn" else "reverse")
     elif name in ("Unloading", "Open_Trunk", "Closing_Trunk"):
         if name == "Unloading":
-            lid = np.full(n, np.radians(rng.uniform(65, 80)))
+            lid = np.full(n, cars.lid_angle(rng))
         else:
             lid, _ = cars.work_door(stage, "lid", span, closing=name == "Closing_Trunk")
         car = cars.parked_car(stage, {"lid": lid}, ("sedan", "suv", "van"))

@@ -207,10 +207,15 @@ def visible_from(doors: Sequence[str]) -> float:
     return float(np.arctan2(y, x))
 
 
+def lid_angle(rng: np.random.Generator) -> float:
+    """How far a boot lid or tailgate stands open: high enough to stand under."""
+    return float(np.radians(rng.uniform(82, 92)))
+
+
 def work_door(stage: Stage, door: str, span: tuple[int, int], *, closing: bool) -> tuple[Array, float]:
     """The door's angle (n,) and full opening for an Opening or Closing; a closing ends in a slam."""
     n, rng = stage.frames + 1, stage.rng
-    full = np.radians(rng.uniform(55, 65)) if door != "lid" else np.radians(rng.uniform(65, 80))
+    full = np.radians(rng.uniform(55, 65)) if door != "lid" else lid_angle(rng)
     keys = Keys(n, *span, backwards=closing)
     u = np.clip((keys.share() - 0.3) / 0.45, 0.0, 1.0)
     return full * (1.0 - (1.0 - u) ** 1.8 if closing else minimum_jerk(u)), float(full)
@@ -318,7 +323,8 @@ def work_lid(stage: Stage, car: Vehicle, span: tuple[int, int], *, closing: bool
     keys, rear = Keys(stage.frames + 1, *span, backwards=closing), car.kind.deck[-1][0]
     p = Player(stage, (0.0, 0.0), 0.0)
     edge = car.handle("lid")
-    back = keys((0.0, rear - 0.75), (0.28, rear - 0.4), (0.45, rear - 0.4), (0.75, rear - 0.62), (1.0, rear - 0.8))
+    near = smooth(np.minimum(rear - 0.38, edge[:, 0] - 0.35), 4.0)  # out of the lid's way
+    back = near - keys((0.0, 0.35), (0.28, 0.0), (0.8, 0.0), (1.0, 0.2))
     p.motion.xy = np.stack([back, np.full(p.n, 0.1)], 1)
     p.motion.lean = keys((0.0, 0.0), (0.28, 0.25), (0.7, -0.05), (1.0, 0.0))
     p.reach(p.hand, edge, keys((0.05, 0.0), (0.28, 1.0), (0.76, 1.0), (1.0, 0.0)), frame="world")

@@ -224,8 +224,11 @@ def _body(k: Kind, paint: Colour) -> Model:
             middle = (p[0] + q[0]) / 2.0
             if k.cabin[3] < middle < k.cabin[0] and not k.open_cabin:
                 continue  # under the cabin
-            top = [(p[0], half, p[1]), (q[0], half, q[1]), (q[0], -half, q[1]), (p[0], -half, p[1])]
-            model.face(top, INSIDE if k.bed and z0 == z1 else paint, closed=True)
+            boot = k.name == "sedan" and k.lid is not None and k.lid[1][0] < middle < k.lid[0][0]
+            sunk, wide = (0.15, half - 0.1) if boot else (0.0, half)  # below its lid
+            left = [(x, wide, z - sunk) for x, z in (p, q)]
+            top = [*left, *((x, -y, z) for x, y, z in reversed(left))]
+            model.face(top, INSIDE if boot or (k.bed and z0 == z1) else paint, closed=True)
     for x, z, sign in ((front, k.deck[0][1], 1.0), (rear, k.deck[-1][1], -1.0)):
         end = [(x, -half, floor), (x, half, floor), (x, half, z), (x, -half, z)]
         model.face(end if sign > 0 else end[::-1], paint, closed=True)
@@ -289,7 +292,7 @@ def _cabin(model: Model, k: Kind, paint: Colour) -> None:
     quad((x0, half - 0.04, z0), (x1, half - narrow, tops), GLASS)
     for u, v in ((0.0, 0.5), (0.5, 1.0)):
         quad((x1 + u * (x2 - x1), half - narrow, tops), (x1 + v * (x2 - x1), half - narrow, tops), paint)
-    quad((x2, half - narrow, tops), (x3, half - 0.04, z3), GLASS if k.name != "van" else paint)
+    quad((x2, half - narrow, tops), (x3, half - 0.04, z3), GLASS if k.name != "van" else INSIDE)
     posts = [x1, *(d for d in sorted({*k.doors}, reverse=True) if x2 + 0.2 < d < x1 - 0.2), x2]
     feet = [x0, *posts[1:-1], x3]
     blind = k.name == "van"
