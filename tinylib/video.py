@@ -144,7 +144,7 @@ def write_video(
                 stream.height, stream.width, stream.pix_fmt = shape[0], shape[1], "yuv420p"
                 stream.codec_context.thread_count = 1
                 # macroblock-tree rate control gives other bytes from run to run on machines with AVX-512
-                stream.codec_context.options = {"crf": str(crf), "x264-params": "mbtree=0"}
+                stream.codec_context.options = {"crf": str(crf), "preset": preset, "x264-params": "mbtree=0"}
                 if keyframe_interval is not None:
                     stream.codec_context.gop_size = keyframe_interval
             if frame.shape != shape or frame.dtype != np.uint8:
