@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from tinylib import metrics
 from tinylib.datasets.loading import ClipDataset, batches
 from tinylib.degrade import bicubic_batch
+from tinylib.models.dvsr import resize
 from tinylib.objectives.super_resolve import low_resolution
 from tinylib.progress import track
 
@@ -27,6 +28,16 @@ def bicubic(scale: int) -> Restorer:
     def enlarge(video: Tensor) -> Tensor:
         height, width = video.shape[-2:]
         return bicubic_batch(video, (scale * height, scale * width))
+
+    return enlarge
+
+
+def trilinear(scale: int) -> Restorer:
+    """What a progressive network adds its details to."""
+
+    def enlarge(video: Tensor) -> Tensor:
+        frames, height, width = video.shape[-3:]
+        return resize(video, (frames, scale * height, scale * width))
 
     return enlarge
 
