@@ -176,9 +176,7 @@ def at_car(stage: Stage, rest: set[str]) -> None:
         elif act == LOAD:
             p = cars.load(stage, car, span, unloading=False)
         else:
-            p = cars.in_or_out(
-                stage, car, door, span, leaving=act == EXIT, walk_off=act == EXIT or bool(rng.random() < 0.6)
-            )
+            p = cars.in_or_out(stage, car, door, span, leaving=act == EXIT, walk_off=bool(rng.random() < 0.8))
         if first and act not in (ENTER, EXIT):
             if STAND in rest:
                 p.note(STAND)

@@ -254,7 +254,11 @@ def in_or_out(stage: Stage, car: Vehicle, door: str, span: tuple[int, int], *, l
         return corner + np.array([x, out * y])
 
     p = Player(stage, (0.0, 0.0), 0.0)
-    far = spot(-1.3 - 0.8 * stage.rng.random(), 0.9 + 0.9 * stage.rng.random()) if walk_off else spot(-0.95, 0.75)
+    far = spot(-0.95, 0.75)
+    if walk_off:  # as far as a calm walk comes in its share of the time
+        stride = min(stage.rng.uniform(0.8, 2.0), 0.8 * 0.32 * (span[1] - span[0]) / FPS)
+        bearing = stage.rng.uniform(0.4, 1.2)
+        far = spot(-0.95 - stride * np.cos(bearing), 0.62 + stride * np.sin(bearing))
     middle = 0.5 * edge[0] - 0.15
     path = keys(
         (0.0, far),
@@ -263,11 +267,12 @@ def in_or_out(stage: Stage, car: Vehicle, door: str, span: tuple[int, int], *, l
         (0.74, spot(middle, -0.42)),
         (1.0, spot(middle, -0.42)),
     )
-    inwards = -out * np.pi / 2
-    turn = keys((0.0, inwards * 0.5), (0.22, inwards * 0.7), (0.44, 0.0), (1.0, 0.0))
-    seated = keys((0.46, 0.0), (0.74, 1.0))
+    way = (spot(-0.95, 0.62) - far) * (-1.0 if leaving else 1.0)
+    facing = float(np.arctan2(way[1], way[0])) if walk_off else -out * 0.8
+    turn = keys((0.0, facing), (0.22, facing), (0.44, 0.0), (1.0, 0.0))
+    seated = keys((0.42, 0.0), (0.74, 1.0))
     p.motion.xy, p.motion.yaw = path, turn
-    _sit(p, seated, 0.52 if car.kind.name in ("sedan",) else 0.72)
+    _sit(p, seated, 0.42 if car.kind.name == "sedan" else 0.7)
     p.motion.lean = keys((0.4, 0.04), (0.6, 0.6), (0.8, 0.05))
     p.motion.nod = keys((0.4, 0.1), (0.6, 0.4), (0.8, 0.05))
     frame_hand = np.array([*spot(-0.55, 0.12), 1.25])

@@ -302,6 +302,9 @@ def _solve(m: Motion, look: Look, rng: np.random.Generator) -> tuple[Array, Arra
         elbow, hand = two_link(shoulder, hand, 0.186 * h, 0.2 * h, pole)
         hip = pelvis + hip_across * (sign * 0.085 * h)
         out = ahead + across * (0.12 * sign)
+        pull = ankles[:, k] - hip  # a leg gives a little before its foot slips
+        slip = pull * np.minimum(0.0, 0.52 * h / np.maximum(np.linalg.norm(pull, axis=1), 1e-9) - 1.0)[:, None]
+        ankles[:, k], toes[:, k] = ankles[:, k] + slip, toes[:, k] + slip
         knee, _ = two_link(hip, ankles[:, k], 0.245 * h, 0.246 * h, out + 0.3 * up * np.minimum(drop, 0.5)[:, None])
         wrist = elbow + (hand - elbow) * 0.73
         parts = (shoulder, elbow, wrist, hand, hip, knee, ankles[:, k], toes[:, k])
@@ -320,7 +323,8 @@ def _height(m: Motion, pelvis: Array, ankles: Array, swinging: Array, h: float, 
     if m.running:
         flight = smooth(swinging.min(axis=1), 2.5)
         return np.asarray(smooth(np.minimum(0.5 * h, ceiling + 0.03), 2.0) + 0.075 * (flight - 0.25))
-    return smooth(np.minimum(smooth(np.minimum(0.53 * h, ceiling), 1.5), ceiling), 0.7)
+    ceiling = np.clip(ceiling, 0.465 * h, 0.53 * h)  # nobody sinks far for the sake of a late step
+    return smooth(np.minimum(smooth(ceiling, 1.5), ceiling), 0.7)
 
 
 def _hanging_hand(shoulder: Array, ahead: Array, outward: Array, swing: Array, bend: Array, h: float) -> Array:

@@ -116,6 +116,7 @@ def footsteps(xy: Array, yaw: Array, *, stature: float, running: bool = False, t
     path = np.concatenate([before, xy, after])
     turn = np.concatenate([np.full(_PAD, yaw[0]), yaw, np.full(_PAD, yaw[-1])])
     speed = np.linalg.norm(np.gradient(path, axis=0), axis=1) * FPS
+    ahead = np.lib.stride_tricks.sliding_window_view(np.pad(speed, (0, 15), mode="edge"), 16).max(axis=1)
     last = len(path) - 1
     half = stature * (0.045 if running else 0.06)  # feet come closer in than the hips
     duty, lead = (0.36, 1.0) if running else (0.59, 0.8)  # a walker lands close and leaves late, over the toe
@@ -132,7 +133,7 @@ def footsteps(xy: Array, yaw: Array, *, stature: float, running: bool = False, t
     place, free = [home(0, 0.0), home(1, 0.0)], [0.0, 0.0]
     time, foot = 0.0, round(xy[0, 0] * 1000) % 2
     while time < last:
-        cadence = tempo * float(np.clip(1.0 + 0.65 * speed[min(round(time) + 4, last)], 1.25, 3.3))
+        cadence = tempo * float(np.clip(1.0 + 0.65 * ahead[min(round(time), last)], 1.25, 3.3))
         step = FPS / cadence
         for candidate in (foot, 1 - foot):
             flight = 2.0 * step * (1.0 - duty)
