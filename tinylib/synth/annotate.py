@@ -78,7 +78,8 @@ def annotate(script: Script, video_id: str, hand: Hand = Hand()) -> VideoAnnotat
 
 
 def _span(event: Event, frames: int, rng: np.random.Generator, hand: Hand) -> tuple[int, int]:
-    off = rng.integers(-hand.late, hand.late + 1, 2)
+    late = min(hand.late, (event.end - event.start) // 15)  # nobody is five frames off in what takes fifty
+    off = rng.integers(-late, late + 1, 2)
     first, last = max(0, event.start + int(off[0])), min(frames - 1, event.end + int(off[1]))
     return (first, last) if first < last else (event.start, event.end)
 

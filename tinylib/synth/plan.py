@@ -40,6 +40,7 @@ class Profile:
     floor: int
     orders: int  # vignettes a video holds
     scale: float = 1.0  # of the views: 1 is 1280x720 and 960x536
+    longest: int = 2  # pieces of 40 to 150 frames that a V vignette is planned for (M: twice as many windows)
     balanced_eval: bool = False  # the same number of clips of every class in validate and test
 
     def clips(self, domain: str, split: str) -> int:
@@ -48,7 +49,7 @@ class Profile:
 
 
 PROFILES = {
-    "smoke": Profile("smoke", train=72, validate=16, test=24, floor=1, orders=40),
+    "smoke": Profile("smoke", train=64, validate=12, test=22, floor=1, orders=36, scale=0.75, longest=1),
     "demo": Profile("demo", train=760, validate=140, test=400, floor=10, orders=48),
     "full": Profile("full", train=6276, validate=1387, test=5166, floor=10, orders=60),
 }
@@ -123,7 +124,8 @@ def quotas(domain: str, clips: int, floor: int, *, balanced: bool = False) -> di
     for label in sorted(support, key=lambda name: support[name]):
         have = sum(n for labels, n in quota.items() if label in labels)
         carriers = sorted((labels for labels in table if label in labels), key=lambda k: (len(k) if balanced else 0, -table[k]))
-        for i in range(max(0, floor - have)):
+        want = floor + 1 + floor // 5 if floor else 0  # a few come out too short or too large
+        for i in range(max(0, want - have)):
             quota[carriers[i % min(len(carriers), 1 if balanced else 3)]] += 1
     return {labels: n for labels, n in quota.items() if n}
 
@@ -131,13 +133,13 @@ def quotas(domain: str, clips: int, floor: int, *, balanced: bool = False) -> di
 def draw_side(labels: tuple[str, ...], domain: str, rng: np.random.Generator) -> float:
     """A side (px) by the real quantiles of the set's rarest class."""
     if domain == "M":
-        low, high = ((42, 54), (64, 108), (114, 125))[rng.choice(3, p=(0.05, 0.85, 0.10))]
+        low, high = ((42, 54), (64, 106), (114, 122))[rng.choice(3, p=(0.05, 0.85, 0.10))]
         return float(rng.uniform(low, high))
     table: Mapping[str, list[float]] = statistics()["V"]["sides"]
     order = list(table)  # by support, most frequent first
     q = table[max(labels, key=order.index)] if labels else statistics()["V"]["side_px"]
     knots = (max(14.0, q[0] - 0.25 * (q[1] - q[0])), *q, min(127.0, q[4] + 0.25 * (q[4] - q[3]) + 1))
-    return float(np.interp(rng.random(), (0, 0.05, 0.25, 0.5, 0.75, 0.95, 1), knots))
+    return min(122.0, float(np.interp(rng.random(), (0, 0.05, 0.25, 0.5, 0.75, 0.95, 1), knots)))
 
 
 def draw_frames(labels: tuple[str, ...], domain: str, chunks: int, rng: np.random.Generator) -> tuple[int | None, int]:
@@ -161,7 +163,9 @@ def draw_frames(labels: tuple[str, ...], domain: str, chunks: int, rng: np.rando
         chunks = max(1, chunks - (rng.random() < 0.3))
 
 
-def orders(domain: str, clips: int, floor: int, rng: np.random.Generator, *, balanced: bool = False) -> list[Order]:
+def orders(
+    domain: str, clips: int, floor: int, rng: np.random.Generator, *, longest: int = 2, balanced: bool = False
+) -> list[Order]:
     """Vignettes whose clips should follow the quotas."""
     made: list[Order] = []
     for labels, quota in quotas(domain, clips, floor, balanced=balanced).items():
@@ -170,7 +174,7 @@ def orders(domain: str, clips: int, floor: int, rng: np.random.Generator, *, bal
             # Every annotated activity is followed by a row of clips of its own, so k labels give k times the clips.
             streams = sum(label != "activity_carrying" for label in labels) if domain == "M" else len(labels)
             streams += 1.5 if domain == "V" and {"Talking", "activity_standing"} <= set(labels) else 0.0
-            most = 1 if PHASES & set(labels) else (4 if domain == "M" else 2)
+            most = 1 if PHASES & set(labels) else (2 * longest if domain == "M" else longest)
             chunks = int(np.clip(math.ceil(left / max(streams, 1)), 1, rng.integers(1, most + 1)))
             frames, chunk = draw_frames(labels, domain, chunks, rng)
             side = draw_side(labels, domain, rng)
@@ -203,7 +207,7 @@ def shoots(profile: Profile, seed: int, domains: tuple[str, ...] = DOMAINS) -> l
             rng = np.random.default_rng((seed, DOMAINS.index(domain), place))
             floor = profile.floor if split == "train" else 0
             balanced = profile.balanced_eval and split != "train"
-            todo = orders(domain, profile.clips(domain, split), floor, rng, balanced=balanced)
+            todo = orders(domain, profile.clips(domain, split), floor, rng, longest=profile.longest, balanced=balanced)
             videos = max(1, round(len(todo) / profile.orders))
             for number, part in enumerate(_dealt(todo, videos, domain)):
                 for _ in range(max(1, len(part) // 10)):  # those that no class names

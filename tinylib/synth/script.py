@@ -250,7 +250,8 @@ def compose(shoot: Shoot, cast: Any) -> tuple[Script, Backdrop]:
         if wide and scene.kind == "hall":
             continue
         for factor in (1.0, 1.3, 0.75, 1.7):  # of the side, where the wanted one has no room
-            wanted = replace(order, side=min(order.side * factor, 124.0))
+            chunk = min(vignette.frames, 110) if order.frames is None and shoot.domain == "V" else order.chunk
+            wanted = replace(order, side=min(order.side * factor, 122.0), chunk=chunk)
             if places := _candidates(wanted, shape, camera, scene, backdrop, wide, rng):
                 break
         else:

@@ -64,6 +64,7 @@ class Chain:
         self.height, self.width = still.shape[:2]
         self.still = self.optics(still)
         self.shift, self.phase = np.zeros(2), self.rng.uniform(0, 2 * np.pi, 2)
+        self._buffers = np.empty_like(self.still), np.empty_like(self.still)
         self.noisy = sensor.shot > 0 or sensor.read > 0
         if self.noisy:
             bank = self._bank()
@@ -99,26 +100,31 @@ class Chain:
         return np.asarray(cv2.multiply(cv2.LUT(frame, self.sigma), bank, scale=1 / 512, dtype=cv2.CV_16S))
 
     def record(self, rendered: Image, patches: list[Patch], time: int) -> Image:
-        """The recorded frame (H, W, 3): `rendered` differs from the empty view only inside `patches`."""
-        frame = self.still.copy()
+        """The recorded frame (H, W, 3), good until the next call.
+
+        rendered: the picture before the sensor, which differs from the empty view only inside `patches`.
+        """
+        frame, other = self._buffers  # fresh arrays of this size would cost more in page faults than the arithmetic
+        np.copyto(frame, self.still)
         for patch in patches:
             x0, y0 = max(patch.x0 - MARGIN, 0), max(patch.y0 - MARGIN, 0)
             x1, y1 = min(patch.x1 + MARGIN, self.width), min(patch.y1 + MARGIN, self.height)
-            seen = self.optics(rendered[max(y0 - MARGIN, 0) : y1 + MARGIN, max(x0 - MARGIN, 0) : x1 + MARGIN])
-            top, left = y0 - max(y0 - MARGIN, 0), x0 - max(x0 - MARGIN, 0)
-            frame[y0:y1, x0:x1] = seen[top : top + y1 - y0, left : left + x1 - x0]
+            left, top = max(x0 - MARGIN, 0), max(y0 - MARGIN, 0)
+            seen = self.optics(rendered[top : y1 + MARGIN, left : x1 + MARGIN])
+            frame[y0:y1, x0:x1] = seen[y0 - top : y1 - top, x0 - left : x1 - left]
         if self.sensor.wind:
             self.shift = 0.9 * self.shift + self.rng.normal(0, self.sensor.wind * np.sqrt(1 - 0.81), 2)
             move = np.array(((1, 0, self.shift[0]), (0, 1, self.shift[1])))
-            frame = cv2.warpAffine(frame, move, (self.width, self.height), borderMode=cv2.BORDER_REPLICATE)
+            cv2.warpAffine(frame, move, (self.width, self.height), dst=other, borderMode=cv2.BORDER_REPLICATE)
+            frame, other = other, frame
         if self.sensor.drift:
             beat = np.sin(2 * np.pi * np.array((0.11, 0.27)) * time / 30 + self.phase).sum() / 2
-            frame = cv2.convertScaleAbs(frame, alpha=1 + self.sensor.drift * float(beat) / GAMMA)
+            cv2.convertScaleAbs(frame, dst=frame, alpha=1 + self.sensor.drift * float(beat) / GAMMA)
         if self.noisy:
             now = int(self.rng.integers(ROLLS))
-            noisy = cv2.add(frame, self.hiss[now], dtype=cv2.CV_8U)
+            cv2.add(frame, self.hiss[now], dst=other, dtype=cv2.CV_8U)
             for patch in patches:  # light has changed there
                 view = slice(patch.y0, patch.y1), slice(patch.x0, patch.x1)
-                cv2.add(frame[view], self._noise(frame[view], self.rolls[now][view]), noisy[view], dtype=cv2.CV_8U)
-            frame = noisy
-        return np.asarray(frame)
+                other[view] = cv2.add(frame[view], self._noise(frame[view], self.rolls[now][view]), dtype=cv2.CV_8U)
+            frame = other
+        return frame

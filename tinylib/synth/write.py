@@ -121,6 +121,12 @@ def _spread(todo: list[Shoot], out: Path, workers: int | None, scheduler: str | 
             cluster.close()
 
 
+def _actions() -> Any:
+    from tinylib.synth import actions
+
+    return actions
+
+
 def truth_file(out: Path, shoot: Shoot) -> Path:
     return out / "truth" / f"{shoot.domain}-{shoot.split}-{shoot.number:03d}.json"
 
@@ -131,7 +137,7 @@ def film(shoot: Shoot, out: str | Path, cast: Any = None) -> str:
 
     cv2.setNumThreads(1)
     if cast is None:
-        from tinylib.synth import actions as cast
+        cast = _actions()
     script, backdrop = compose(shoot, cast)
     name = shoot.stem
     if shoot.domain == "V":
@@ -152,7 +158,7 @@ def film(shoot: Shoot, out: str | Path, cast: Any = None) -> str:
 
 
 def pictures(script: Script, backdrop: Backdrop, *, sensor: bool = True) -> Iterator[Image]:
-    """The frames of a video, in order, (H, W, 3)."""
+    """The frames of a video, in order, (H, W, 3); each is good until the next is asked for."""
     chain = Chain(script.sensor if sensor else script.sensor.clean(), backdrop.image, script.shoot.seed)
     stand = {id(act): Stand(act, script.camera, script.scene, backdrop) for act in script.acts}
     far_first = sorted(script.acts, key=lambda act: -act.placed.y)
@@ -225,7 +231,7 @@ def _truth(script: Script, name: str) -> dict[str, Any]:
 def read_truth(file: str | Path, cast: Any = None) -> tuple[str, Script]:
     """The name and the script of a video from its truth file."""
     if cast is None:
-        from tinylib.synth import actions as cast
+        cast = _actions()
     facts = json.loads(Path(file).read_text(encoding="utf-8"))
     shoot = Shoot(**facts["shoot"])
     fields = ("labels", "seed", "frames", "side", "chunk", "confuser", "crowd", "reckless")
@@ -237,3 +243,44 @@ def read_truth(file: str | Path, cast: Any = None) -> tuple[str, Script]:
     scene = make_scene(shoot.scene, shoot.domain)
     camera, sensor = Camera(**facts["camera"]), Sensor(**facts["sensor"])
     return facts["video"], Script(shoot, camera, scene, sensor, tuple(acts), facts["frames"], facts["missed"])
+
+
+def ensure(
+    data_root: str | Path,
+    profile: str | Profile = "demo",
+    seed: int = 0,
+    version: int = 1,
+    *,
+    workers: int | None = None,
+    scheduler: str | None = None,
+) -> Path:
+    """The TinyVIRAT-layout root of a profile, made on first use: v1 from the V domain alone, v2 from both.
+
+    Everything goes through the builder that real data goes through. An interrupted run resumes.
+    """
+    from tinylib.datasets.build import Part, union
+    from tinylib.datasets.construct import MevaRule, ViratRule
+
+    if version not in (1, 2):
+        raise UsageError(f"version: expected 1 or 2, got {version}")
+    chosen = resolve(profile)
+    base = Path(data_root) / f"synthvirat-{chosen.name}-s{seed}"
+    root = base / ("tinyvirat" if version == 1 else "tinyvirat-v2")
+    done = root / "synthvirat.json"
+    asked = {"generator": GENERATOR, "seed": seed, "profile": asdict(chosen)}
+    if done.exists() and json.loads(done.read_text(encoding="utf-8")) == asked:
+        return root
+    domains = DOMAINS[:version]
+    generate(base, chosen, seed, workers=workers, scheduler=scheduler, domains=domains)
+    parts, splits = [], {}
+    for domain in domains:
+        folder = base / FOLDERS[domain]
+        rule = ViratRule(min_clips=0) if domain == "V" else MevaRule()
+        parts.append(Part(folder / "annotations", folder / "videos", rule))
+        for shoot in shoots(chosen, seed, (domain,)):
+            name = json.loads(truth_file(base, shoot).read_text(encoding="utf-8"))["video"]
+            v1 = "test" if shoot.split == "test" else "train"  # v2 takes its validation set out of v1's training set
+            splits[name] = v1 if version == 1 else shoot.split.replace("validate", "val")
+    union(parts, root, version=version, workers=workers, scheduler=scheduler, splits=splits)
+    write_json(done, asked)
+    return root

@@ -1,0 +1,138 @@
+"""What the real data never had: the same clip at any resolution, who is where in it, and how they stand.
+
+A twin is rendered anew from the seeds in the truth files, through the window that the builder cut; nothing is resized.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from tinylib.datasets.construct import MevaRule, ViratRule, Window, windows
+from tinylib.datasets.index import Clip
+from tinylib.datasets.kpf import read_kpf
+from tinylib.errors import DataError, UsageError
+from tinylib.synth.camera import Camera
+from tinylib.synth.render import Backdrop, Drawing, Image, fill
+from tinylib.synth.scene import paint
+from tinylib.synth.script import Script
+from tinylib.synth.sensor import Chain
+from tinylib.synth.write import FOLDERS, Stand, read_truth
+
+
+@dataclass(frozen=True)
+class Twin:
+    """One clip, rendered as `side` x `side` pixels."""
+
+    video: Image  # (T, side, side, 3) RGB
+    masks: NDArray[np.bool_]  # (T, actors, side, side): where each actor is seen
+    kinds: tuple[str, ...]  # 'person', 'vehicle', 'bike', 'prop', 'animal', one an actor
+    joints: tuple[dict[str, NDArray[np.float32]], ...]  # of each actor: name -> (T, 2) px; nan while it is away
+    window: Window
+
+    def foreground(self) -> NDArray[np.bool_]:
+        """(T, side, side): all actors."""
+        return np.asarray(self.masks.any(1))
+
+
+def twin(root: str | Path, clip: Clip, side: int = 112, *, sensor: bool = False, cast: Any = None) -> Twin:
+    """Render a built clip at `side` px: clean (a true high-resolution twin), or through its camera's sensor.
+
+    root: of the generated data, or of the TinyVIRAT layout inside it. The same arguments give the same bytes. The
+    codec and the wind of the recording are left out.
+    """
+    if not 8 <= side <= 512:
+        raise UsageError(f"side: expected 8 to 512, got {side}")
+    script, window = locate(root, clip, cast=cast)
+    x0, y0, x1, _ = window.box
+    camera = script.camera.window(x0, y0, x1 - x0, side)
+    backdrop = paint(script.scene, camera)
+    device = script.sensor.seen_at(side / (x1 - x0)) if sensor else script.sensor.clean()
+    chain = Chain(device, backdrop.image, script.shoot.seed)
+    acts = [act for act in script.acts if act.placed.start <= window.end and window.start < act.placed.start + act.placed.frames]
+    acts.sort(key=lambda act: -act.placed.y)
+    stands = [Stand(act, camera, script.scene, backdrop) for act in acts]
+    kinds = tuple(kind for act in acts for kind in act.vignette.kinds)
+    masks = np.zeros((window.frames, len(kinds), side, side), bool)
+    joints: list[dict[str, NDArray[np.float32]]] = [{} for _ in kinds]
+    video = np.empty((window.frames, side, side, 3), np.uint8)
+    for t in range(window.frames):
+        frame, patches, base = backdrop.image.copy(), [], 0
+        for act, stand in zip(acts, stands, strict=True):
+            count, time = len(act.vignette.kinds), t + window.start - act.placed.start
+            if 0 <= time < act.placed.frames:
+                patch = stand.into(frame, time)
+                if patch is not None:
+                    patches.append(patch)
+                    seen = _mask(stand.poses(time)[0], count, backdrop, side, stand.zoom)
+                    masks[t] &= ~seen.any(0)  # the nearer hide the farther
+                    masks[t, base : base + count] = seen
+                _note(joints[base : base + count], act.joints(time), camera, t, window.frames)
+            base += count
+        video[t] = chain.record(frame, patches, t)
+    there = [i for i in range(len(kinds)) if masks[:, i].any()]
+    return Twin(video, masks[:, there], tuple(kinds[i] for i in there), tuple(joints[i] for i in there), window)
+
+
+def locate(root: str | Path, clip: Clip, *, cast: Any = None) -> tuple[Script, Window]:
+    """The script of a clip's source video, and the window that the builder cut."""
+    root = Path(root)
+    base = root if (root / "truth").is_dir() else root.parent
+    names = _videos(str(base.absolute()))
+    if clip.video_id not in names:
+        raise DataError(f"{clip.path}: {base}/truth knows no video {clip.video_id!r}")
+    file, domain, split = names[clip.video_id]
+    _, script = _script(str(file), cast)
+    notes = base / FOLDERS[domain] / "annotations" / split / f"{clip.video_id}.activities.yml"
+    found = _windows(str(notes))
+    folder = root / Path(clip.path).parent
+    if not folder.is_dir():
+        folder = root / "videos" / Path(clip.path).parent
+    first = min((int(path.stem) for path in folder.glob("*.mp4")), default=int(Path(clip.path).stem))
+    rank = int(Path(clip.path).stem) - first
+    if not 0 <= rank < len(found) or (clip.frames, clip.width) != (found[rank].frames, found[rank].side):
+        raise DataError(f"{clip.path}: is not what the builder cuts from {notes}")
+    return script, found[rank]
+
+
+@lru_cache(maxsize=8)
+def _videos(base: str) -> dict[str, tuple[Path, str, str]]:
+    rows = {}
+    for file in sorted(Path(base, "truth").glob("*.json")):
+        facts = json.loads(file.read_text(encoding="utf-8"))
+        rows[facts["video"]] = (file, facts["shoot"]["domain"], facts["shoot"]["split"])
+    return rows
+
+
+@lru_cache(maxsize=4)
+def _script(file: str, cast: Any) -> tuple[str, Script]:
+    return read_truth(file, cast)
+
+
+@lru_cache(maxsize=16)
+def _windows(file: str) -> list[Window]:
+    annotation = read_kpf(file)
+    return windows(annotation, MevaRule() if annotation.domain == "meva" else ViratRule(min_clips=0))
+
+
+def _mask(pose: Drawing, count: int, backdrop: Backdrop, side: int, zoom: int) -> NDArray[np.bool_]:
+    """(actors, side, side): pixels of which an actor fills at least half."""
+    canvas = np.zeros((side * zoom, side * zoom), np.uint8)
+    fill(canvas, pose, (0, 0), zoom, ids=True)
+    own = [cv2.resize(np.uint8(255) * (canvas == i + 1), (side, side), interpolation=cv2.INTER_AREA) for i in range(count)]
+    hidden = (backdrop.cover > 127) & (backdrop.depth < pose.depth)
+    return np.array([(share > 127) & ~hidden for share in own]).reshape(count, side, side)
+
+
+def _note(rows: list[dict[str, NDArray[np.float32]]], skeletons: list[dict[str, NDArray]], camera: Camera, t: int,
+          frames: int) -> None:  # fmt: skip
+    for row, skeleton in zip(rows, skeletons, strict=True):
+        for name, point in skeleton.items():
+            row.setdefault(name, np.full((frames, 2), np.nan, np.float32))[t] = camera.project(point)[0]
