@@ -56,7 +56,7 @@ def film(act: Act, camera: Camera, scene: Scene, sensor: Sensor, times: np.ndarr
     for t in times:
         frame = backdrop.image.copy()
         patch = stand.into(frame, float(t))
-        pictures.append(chain.record(frame, [patch] if patch else [], int(t)))
+        pictures.append(chain.record(frame, [patch] if patch else [], int(t)).copy())  # the chain reuses its frame
     return pictures
 
 

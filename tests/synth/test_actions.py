@@ -244,3 +244,13 @@ def test_skeletons_are_named_for_people_alone():
     joints = skeleton(made, 10.5)
     assert {"pelvis", "head", "l_toe", "r_hand"} <= set(joints[made.kinds.index("person")])
     assert joints[made.kinds.index("vehicle")] == {}
+
+
+def test_doors_ask_to_be_seen_from_their_side():
+    for name in ("Opening", "Closing", "Loading"):
+        for seed in range(8):
+            made = scene(name, seed)
+            event = next(event for event in made.events if event.name == name)
+            chest = person(made).joint("chest")[(event.start + event.end) // 2]
+            assert made.front is not None  # the person is between the car and the camera
+            assert np.array([np.cos(made.front), np.sin(made.front)]) @ chest[:2] > 0.5

@@ -264,7 +264,7 @@ def touch(p: Player, *, contact: bool = True) -> None:
     rng, t = p.rng, p.time
     yaw0 = float(p.motion.yaw[0])
     p.motion.yaw = np.full(p.n, yaw0)
-    kind = rng.choice(["meter", "dumpster", "bench"], p=[0.5, 0.25, 0.25])
+    kind = rng.choice(["meter", "dumpster", "bench"], p=[0.55, 0.18, 0.27])
     model = {"meter": lambda: props.meter(rng), "dumpster": lambda: props.dumpster(rng), "bench": props.bench}[
         str(kind)
     ]()
