@@ -105,7 +105,7 @@ def vignette(
 
     domain: 'V' (VIRAT-like) or 'M' (MEVA-like: Interacts is two people in contact, walking and standing go unlabelled).
     frames: length at 30 fps; None draws it from the duration law of the rarest label.
-    confuser: make it look, in any single frame, like another class where section 5 of the specification names one.
+    confuser: make walkers, standers and carriers look like another class in any single frame.
     """
     unknown = labels - CLASSES
     if unknown or not labels or domain not in ("V", "M"):

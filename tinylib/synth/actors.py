@@ -231,7 +231,7 @@ class Motion:
 
 
 class Person(Puppet):
-    """A body that carries out a `Motion` wearing a `Look` (segment lengths: spec section 4)."""
+    """A body that carries out a `Motion` wearing a `Look` (segment lengths as shares of stature: Drillis & Contini)."""
 
     def __init__(self, motion: Motion, look: Look, rng: np.random.Generator) -> None:
         self.motion, self.look = motion, look

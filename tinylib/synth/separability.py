@@ -16,7 +16,7 @@ from tinylib.synth.gait import FPS
 from tinylib.synth.primitives import Array
 from tinylib.synth.vehicles import Vehicle
 
-# Each class among the labels it usually comes with (TinyVIRAT v1, section 5 of the specification).
+# Each class among the labels it usually comes with in TinyVIRAT.
 USUAL: dict[str, tuple[str, ...]] = {
     "Opening": ("activity_standing",), "Closing": ("activity_standing",), "Loading": ("activity_standing",),
     "Interacts": ("activity_standing",), "Talking": ("activity_standing",),
