@@ -70,7 +70,8 @@ def annotate(script: Script, video_id: str, hand: Hand = Hand()) -> VideoAnnotat
             first, last = max(first + placed.start, min(seen)), min(last + placed.start, max(seen))
             if first >= last:
                 continue
-            key = _number(video_id, common if common and last - first + 1 >= common else None, used, rng)
+            whole = common if common and last - first + 1 >= common and not meva else None
+            key = _number(video_id, whole, placed.order.chunk, used, rng)
             found.append(Activity(key, name, first, last, actors))
     named = {actor for activity in found for actor in activity.actors}
     kept = {key: track for key, track in tracks.items() if track.boxes and (not meva or key in named)}
@@ -91,13 +92,14 @@ def _common(spans: list[tuple[int, int]], frames: int) -> int | None:
     return min(last for _, last in spans) - max(first for first, _ in spans) + 1
 
 
-def _number(video_id: str, length: int | None, used: set[str], rng: np.random.Generator) -> str:
-    """A number for an activity; for one of `length` frames, one whose chunks (drawn from it) leave no short tail.
+def _number(video_id: str, length: int | None, chunk: int, used: set[str], rng: np.random.Generator) -> str:
+    """A number for an activity; for one of `length` frames, one whose chunks (drawn from it) leave no long tail.
 
-    The v1 rule drops what is left under 40 frames and keeps longer rests, which would favour short clips.
+    The v1 rule drops what is left under 40 frames and keeps longer rests, which would favour short clips; `chunk` is
+    the mean that the vignette was planned with, and so says how many there should be.
     """
-    fallback = ""
-    for _ in range(40):
+    fallback, pieces = "", max(1, round(((length or 0) - 16) / chunk))
+    for _ in range(80):
         key = str(int(rng.integers(1000, 1_000_000)))
         if key in used:
             continue
@@ -105,10 +107,8 @@ def _number(video_id: str, length: int | None, used: set[str], rng: np.random.Ge
         if length is None or length < 40:
             break
         chunks = np.random.default_rng((0, crc32(video_id.encode()), crc32(key.encode())))
-        rest = length
-        while rest >= 40:
-            rest -= int(chunks.integers(40, 151))
-        if rest >= 0:
+        rest = length - sum(int(chunks.integers(40, 151)) for _ in range(pieces))
+        if 0 <= rest < 40:
             break
     used.add(fallback)
     return fallback
