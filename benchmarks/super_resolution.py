@@ -69,15 +69,15 @@ def read_boxes(tracks: Path, scale: float) -> dict[str, dict[int, tuple[float, f
     centres: dict[str, dict[int, tuple[float, float]]] = {}
     if tracks.suffix == ".txt":
         for line in tracks.read_text().splitlines():
-            person, _, frame, x, y, width, height, kind = map(int, line.split())
+            person, _, at_frame, x, y, width, height, kind = map(int, line.split())
             if kind == 1:
-                centres.setdefault(str(person), {})[frame] = (x + width / 2) * scale, (y + height / 2) * scale
+                centres.setdefault(str(person), {})[at_frame] = (x + width / 2) * scale, (y + height / 2) * scale
         return centres
     for moment in ElementTree.parse(tracks).getroot().iter("frame"):
-        for person in moment.iter("object"):
-            for box in person.iter("box"):
+        for entry in moment.iter("object"):
+            for box in entry.iter("box"):
                 at = float(box.attrib["xc"]) * scale, float(box.attrib["yc"]) * scale
-                centres.setdefault(person.attrib["id"], {})[int(moment.attrib["number"])] = at
+                centres.setdefault(entry.attrib["id"], {})[int(moment.attrib["number"])] = at
     return centres
 
 

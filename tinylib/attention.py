@@ -6,10 +6,16 @@ over the frames whose mask is not empty (NaN where none is), so that intervals c
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+
+import numpy as np
+import pandas as pd
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from tinylib import metrics
 from tinylib.models.common import VideoClassifier
 
 
@@ -83,6 +89,33 @@ def area_iou(maps: Tensor, masks: Tensor) -> Tensor:
     chosen = rank < truth.sum(-1, keepdim=True)
     intersection, union = (chosen & truth).sum(-1), (chosen | truth).sum(-1)
     return _over_frames(intersection / union.clamp(min=1), masks)
+
+
+MEASURES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "pointing game": pointing_game,
+    "mass inside": mass_inside,
+    "area IoU": area_iou,
+}
+
+
+def compare(maps: Mapping[str, Tensor], masks: Tensor, groups: Sequence[str], *, seed: int = 0) -> pd.DataFrame:
+    """Every measure of every map on the same clips: map, metric, value, low, high (95%, over groups), n.
+
+    maps: name -> (B, T, H, W); masks alike; groups: the clips' source videos. Clips without an actor do not count. The
+    row "chance" is a map that is the same everywhere: what each measure is worth when nothing is known.
+    """
+    share = masks.float().mean((2, 3))
+    shown = masks.flatten(1).any(1).numpy()
+    chance = _over_frames(share, masks)
+    rows = []
+    for metric, measure in MEASURES.items():
+        found = {name: measure(values, masks) for name, values in maps.items()}
+        found |= {"chance": chance / (2 - chance) if metric == "area IoU" else chance}
+        for name, values in found.items():
+            kept = values.double().numpy()[shown]
+            low, high = metrics.bootstrap(partial(metrics.weighted_mean, kept), np.asarray(groups)[shown], seed=seed)
+            rows.append({"map": name, "metric": metric, "value": kept.mean(), "low": low, "high": high, "n": len(kept)})
+    return pd.DataFrame(rows)
 
 
 def _over_frames(values: Tensor, masks: Tensor) -> Tensor:

@@ -176,6 +176,12 @@ def ssim(video: Tensor, target: Tensor, *, peak: float = 1.0, size: int = 11, si
     return (luminance * structure).mean(dim=(1, 2, 3)).view(batch, frames, channels).mean(-1)
 
 
+def weighted_mean(values: ArrayLike, weights: ArrayLike) -> Floats:
+    """Mean of values (N,) under each row of weights (R, N): a `bootstrap` statistic once `values` is bound."""
+    weight = np.asarray(weights, dtype=np.float64)
+    return weight @ np.asarray(values, dtype=np.float64) / weight.sum(-1)
+
+
 def resamples(groups: ArrayLike, n: int = 1000, seed: int = 0) -> Floats:
     """Weights (n, N) of a cluster bootstrap: whole groups (source videos) are drawn with replacement.
 

@@ -1,9 +1,11 @@
-"""How well super-resolution restores clips of which the truth is known."""
+"""Super-resolution at work: which clips can teach it, its first phase, how well it restores, whole splits restored."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,12 +15,19 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tinylib import metrics
+from tinylib.datasets.index import Clip, Index
 from tinylib.datasets.loading import ClipDataset, batches
+from tinylib.datasets.store import ClipStore
 from tinylib.degrade import bicubic_batch
-from tinylib.models.dvsr import resize
-from tinylib.objectives.super_resolve import low_resolution
-from tinylib.progress import track
+from tinylib.errors import DataError
+from tinylib.models.dvsr import DVSR, ProgressiveDVSR, resize
+from tinylib.objectives.super_resolve import SuperResolve, low_resolution, stage_schedule, stage_target
+from tinylib.progress import Progress, track
+from tinylib.sampling import chunks, strided
+from tinylib.schedules import FitConfig
+from tinylib.video import probe
 
+Network = DVSR | ProgressiveDVSR
 Restorer = Callable[[Tensor], Tensor]  # low-resolution video in [0, 1] -> super-resolved
 
 
@@ -91,12 +100,191 @@ def gains(table: pd.DataFrame, *, over: str = "bicubic", n: int = 1000, seed: in
         for measure in ("psnr", "ssim"):
             values = wide[measure, method].to_numpy()
             gain = values - wide[measure, over].to_numpy()
-            low, high = metrics.bootstrap(partial(_weighted_mean, gain), videos, n=n, seed=seed)
+            low, high = metrics.bootstrap(partial(metrics.weighted_mean, gain), videos, n=n, seed=seed)
             row |= {measure: values.mean(), f"{measure} gain": gain.mean()}
             row |= {f"{measure} low": low, f"{measure} high": high}
         rows.append(row)
     return pd.DataFrame(rows).set_index("method")
 
 
-def _weighted_mean(values: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    return weights @ values / weights.sum(1)
+def large(index: Index, side: int, *, limit: int | None = None, seed: int = 0) -> Index:
+    """The clips that have `side` pixels of themselves, both ways: what super-resolution can learn from.
+
+    The paper's are above 112 x 112. At most `limit`, drawn by seed, in index order. DataError where there are none.
+    """
+
+    def enough(clip: Clip) -> bool:
+        if clip.width and clip.height:
+            return min(clip.width, clip.height) >= side
+        info = probe(index.file(clip), exact=False)
+        return min(info.width, info.height) >= side
+
+    order = np.random.default_rng((seed, len(index))).permutation(len(index))
+    found: list[int] = []
+    for place in order.tolist():
+        if len(found) == limit:
+            break
+        if enough(index.clips[place]):
+            found.append(place)
+    if not found:
+        raise DataError(f"{index.name} {index.split}: no clip has {side} pixels of itself")
+    return index.select(sorted(found))
+
+
+def phase_one(
+    network: Network,
+    clips: int,
+    *,
+    epochs: int,
+    batches: Sequence[int],
+    lr: float,
+    fade: int = 200,
+    schedule: str = "constant",
+    seed: int = 0,
+) -> tuple[SuperResolve, FitConfig]:
+    """Objective and settings of training on reconstruction alone (TinyVIRAT, sections IV-A4 and V-B).
+
+    batches: of the last stages, first to last (released: 128, 64, 24); what does not grow has the last throughout.
+    fade: iterations until a new stage is fully in (200 is the paper's step of 5e-3).
+    """
+    stages = stage_schedule(network, fade_step=1 / fade)
+    starts = (0.0,) if stages is None else stages.starts
+    sizes = [min(batches[max(0, len(batches) - len(starts) + i)], clips) for i in range(len(starts))]
+    config = FitConfig(
+        epochs=epochs,
+        batch_size=sizes[0],
+        batch_sizes=tuple((round(start * epochs), size) for start, size in zip(starts, sizes, strict=True)),
+        lr=lr,
+        betas=(0.5, 0.9),
+        schedule=schedule,  # type: ignore[arg-type]
+        warmup=0.5 if schedule == "cosine" else 0.0,
+        validate_every=max(1, epochs // 10),
+        seed=seed,
+    )
+    return SuperResolve(network, schedule=stages), config
+
+
+def growth(network: ProgressiveDVSR, clips: int, size: int, objective: SuperResolve, config: FitConfig) -> pd.DataFrame:
+    """What each stage puts out and for how long it trains: a row a stage."""
+    schedule = objective.schedule
+    assert schedule is not None
+    ends = [*schedule.starts[1:], 1.0]
+    rows = []
+    for number, (start, end) in enumerate(zip(schedule.starts, ends, strict=True), start=1):
+        frames, factor = network.extent(number)
+        side = size // network.scale * factor
+        epochs = range(round(start * config.epochs), round(end * config.epochs))
+        steps = sum(-(-clips // config.batch_size_at(epoch)) for epoch in epochs)
+        new = [network.up_layers[number - 1], network.rgb_proj[number - 1]]
+        new += [network.res_hall[(number - 1) // network.halves]] if (number - 1) % network.halves == 0 else []
+        count = sum(parameter.numel() for module in new for parameter in module.parameters())
+        rows.append(
+            {"stage": number, "puts out": f"{frames} x {side} x {side}", "share": end - start, "iterations": steps}
+            | {
+                "batch": config.batch_size_at(epochs.start),
+                "fades in over": 0 if number == 1 else round(1 / schedule.fade_step),
+            }
+            | {"new parameters": count}
+        )
+    return pd.DataFrame(rows)
+
+
+def fading(objective: SuperResolve, clips: int, config: FitConfig) -> list[dict[str, float]]:
+    """The schedule itself, asked at every iteration of the run: iteration, stage, alpha."""
+    rows: list[dict[str, float]] = []
+    for epoch in range(config.epochs):
+        steps = -(-clips // config.batch_size_at(epoch))
+        for step in range(steps):
+            stage, alpha = (1, 1.0)
+            if objective.schedule is not None:
+                stage, alpha = objective.schedule.at(Progress(epoch, step, steps, config.epochs, len(rows)))
+            rows.append({"iteration": len(rows), "stage": stage, "alpha": alpha})
+    return rows
+
+
+@dataclass(frozen=True)
+class StageQuality:
+    """For `fit`'s `validate`: how well the network's present stage does on held-out clips, intervals by source video.
+
+    What a stage puts out is compared with `stage_target`, and so is bicubic enlargement to the same size. PSNR in dB.
+    """
+
+    dataset: ClipDataset
+    transform: Callable[[dict[str, Any]], dict[str, Any]]
+    device: torch.device | str = "cpu"
+    batch_size: int = 4
+
+    def __call__(self, network: Any) -> dict[str, float]:
+        values: dict[str, list[float]] = {"psnr": [], "ssim": [], "bicubic psnr": [], "bicubic ssim": []}
+        for batch in batches(self.dataset, self.batch_size):
+            high = self.transform(batch)["video"].to(self.device)
+            low, target = low_resolution(high, network.scale), stage_target(high, network)
+            plain = bicubic_batch(low[:, :, :: low.shape[2] // target.shape[2]], (target.shape[-2], target.shape[-1]))
+            for name, image in (("", restore(network, low)), ("bicubic ", plain)):
+                values[f"{name}psnr"] += metrics.psnr(image, target).mean(1).tolist()
+                values[f"{name}ssim"] += metrics.ssim(image, target).mean(1).tolist()
+        videos = [clip.video_id for clip in self.dataset.index.clips]
+        grown = isinstance(network, ProgressiveDVSR)
+        found: dict[str, float] = {"stage": network.stage if grown else 1, "alpha": network.alpha if grown else 1.0}
+        for name in ("psnr", "ssim"):
+            gain = np.subtract(values[name], values[f"bicubic {name}"])
+            low_end, high_end = metrics.bootstrap(partial(metrics.weighted_mean, gain), videos)
+            found |= {
+                f"held {name}": float(np.mean(values[name])),
+                f"bicubic {name}": float(np.mean(values[f"bicubic {name}"])),
+            }
+            found |= {f"{name} gain": float(gain.mean()), f"{name} low": low_end, f"{name} high": high_end}
+        return found
+
+
+def by_stage(history: Sequence[Mapping[str, float]]) -> pd.DataFrame:
+    """The last validation of each stage out of a run's history: a row a stage."""
+    rows = {row["stage"]: row for row in history if "held psnr" in row}
+    names = ["stage", "epoch", "held psnr", "bicubic psnr", "psnr gain", "psnr low", "psnr high"]
+    names += ["held ssim", "bicubic ssim", "ssim gain", "ssim low", "ssim high"]
+    return pd.DataFrame([{name: row[name] for name in names} for row in rows.values()], columns=names)
+
+
+def super_resolved(
+    restorer: Restorer | None,
+    store: ClipStore,
+    index: Index,
+    file: str | Path,
+    *,
+    size: int | None,
+    frames: int,
+    shown: int | None,
+    made: Mapping[str, Any],
+    device: torch.device | str = "cpu",
+) -> ClipStore:
+    """A split restored once by a frozen network, as a store to train classifiers on (TinyVIRAT, final phase).
+
+    Every clip is reduced to `size` pixels (bicubic; None leaves it as it is) and restored, `frames` at a time. shown:
+    of each clip only so many frames around its middle, every second one where it is long enough; None keeps all.
+    restorer None keeps the pixels. made: what the restorer is (such as the hash of its weights), for the recipe.
+    """
+    recipe = {**made, "size": size, "frames": frames, "shown": shown, "from": store.recipe}
+
+    def videos(start: int) -> Iterator[Any]:
+        for place in track(range(start, len(index)), f"restoring {Path(file).name}", closing_line=False):
+            clip = store[place]
+            if shown is not None:
+                clip = clip[strided(len(clip), shown, stride=2 if len(clip) >= 2 * shown else 1)]
+            yield clip if restorer is None else _restored(restorer, clip, size, frames, device)
+
+    return ClipStore.render(index, file, videos, made=recipe)
+
+
+def _restored(restorer: Restorer, clip: Any, size: int | None, frames: int, device: torch.device | str) -> Any:
+    pieces = []
+    for part in chunks(len(clip), frames):
+        video = torch.from_numpy(clip[part]).to(device).permute(3, 0, 1, 2)[None].float() / 255
+        if size is not None and video.shape[-2:] != (size, size):
+            video = bicubic_batch(video, size)
+        pieces.append(pixels(restore(restorer, video))[0])
+    return np.concatenate(pieces)[: len(clip)]
+
+
+def pixels(video: Tensor) -> NDArray[np.uint8]:
+    """(B, 3, T, H, W) in [0, 1] -> (B, T, H, W, 3) uint8, for showing and storing."""
+    return (video.detach().clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 4, 1).cpu().numpy()

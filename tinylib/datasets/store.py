@@ -16,7 +16,7 @@ import struct
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -161,18 +161,48 @@ class ClipStore:
         file = Path(file)
         shape = None if size is None else list(degrade.pair(size))
         recipe = {"version": 1, "index": index.digest(), "size": shape, "resize": resize, "fit": fit}
+        return cls._made(index, file, recipe, lambda start: _decoded(index, recipe, start, workers), allow_missing)
+
+    @classmethod
+    def render(
+        cls, index: Index, file: str | Path, videos: Callable[[int], Iterable[Video]], *, made: Mapping[str, Any]
+    ) -> ClipStore:
+        """A store of other frames of this index's clips, such as super-resolved ones, killable like any other.
+
+        videos(start): the clips (T, H, W, 3) from place `start` on, in order. made: what they are made with, as plain
+        values; a store that was made with anything else is replaced.
+        """
+        recipe = {"version": 1, "index": index.digest(), "made": json.loads(json.dumps(made))}
+
+        def rendered(start: int) -> Iterator[Any]:
+            for clip, video in zip(index.clips[start:], videos(start), strict=True):
+                yield np.ascontiguousarray(video), _source(index.file(clip)), None
+
+        return cls._made(index, Path(file), recipe, rendered, False)
+
+    @classmethod
+    def _made(
+        cls, index: Index, file: Path, recipe: dict[str, Any], clips: Callable[[int], Iterator[Any]], missing: bool
+    ) -> ClipStore:
         file.parent.mkdir(parents=True, exist_ok=True)
         with _locked(file.with_name(f".{file.name}.lock")):
             try:
                 store = cls.open(file, index)
             except DataError:
                 store = None
-            if store is None or store.recipe != recipe or (store.missing and not allow_missing):
-                store = cls._write(index, file, recipe, workers, allow_missing)
+            if store is None or store.recipe != recipe or (store.missing and not missing):
+                store = cls._write(index, file, recipe, clips, missing)
             return store
 
     @classmethod
-    def _write(cls, index: Index, file: Path, recipe: dict[str, Any], workers: int, allow_missing: bool) -> ClipStore:
+    def _write(
+        cls,
+        index: Index,
+        file: Path,
+        recipe: dict[str, Any],
+        clips: Callable[[int], Iterator[Any]],
+        allow_missing: bool,
+    ) -> ClipStore:
         partial, journal = file.with_name(f".{file.name}.partial"), file.with_name(f".{file.name}.journal")
         entries = _resume(partial, journal, recipe, index)
         write_text(journal, "".join(json.dumps(line) + "\n" for line in (recipe, *map(asdict, entries))))
@@ -181,7 +211,7 @@ class ClipStore:
             end = sum(entry.nbytes for entry in entries)
             data.truncate(end)
             data.seek(end)
-            for video, source, problem in _decoded(index, recipe, len(entries), workers):
+            for video, source, problem in clips(len(entries)):
                 clip_id, shape = index.clips[len(entries)].clip_id, video.shape[:3]
                 entries.append(Entry(clip_id, data.tell(), shape, _hash(video), source, problem))
                 data.write(video.data if video.size else b"")
