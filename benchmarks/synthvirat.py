@@ -1,7 +1,7 @@
 """Does SynthVIRAT keep its promises? Prints every figure of its acceptance tests and writes them as JSON.
 
-    python benchmarks/synthvirat.py --profile demo --dry           label, length and size laws: no pixel is drawn
-    python benchmarks/synthvirat.py --profile demo --out DIR       the same on built clips, with times, noise and hashes
+python benchmarks/synthvirat.py --profile demo --dry           label, length and size laws: no pixel is drawn
+python benchmarks/synthvirat.py --profile demo --out DIR       the same on built clips, with times, noise and hashes
 """
 
 from __future__ import annotations
@@ -89,8 +89,9 @@ def agreement(script: Script, found: Iterable[Window], meva: bool) -> tuple[int,
                 best, spot = shared / (1 + gap), act
         if spot is None:
             continue
-        meant = {e.name for e in spot.vignette.events
-                 if e.start + spot.placed.start <= w.end and w.start <= e.end + spot.placed.start} & set(CLASSES)  # fmt: skip
+        first = spot.placed.start
+        now = [e for e in spot.vignette.events if e.start + first <= w.end and w.start <= e.end + first]
+        meant = {event.name for event in now} & set(CLASSES)
         total += 1
         right += set(w.labels) <= meant and bool(set(w.labels))
     return right, total
@@ -100,8 +101,8 @@ def dry(profile: str, seed: int) -> dict[str, Any]:
     """Compose and annotate every video, and cut on paper."""
     figures: dict[str, Any] = {}
     for domain in ("V", "M"):
-        began, found, right, total, missed, placed, frames, load = time.process_time(), [], 0, 0, 0, 0, 0, 0
-        train: list[Window] = []
+        began, found, train = time.process_time(), list[Window](), list[Window]()
+        right = total = missed = placed = frames = load = 0
         for shoot in track(shoots(PROFILES[profile], seed, (domain,)), f"{domain} videos"):
             script, _ = compose(shoot, actions)
             annotation = annotate(script, shoot.stem + ("000000_000060" if domain == "V" else ""))
@@ -132,8 +133,8 @@ def built(out: Path, profile: str, seed: int, workers: int | None) -> dict[str, 
     first = time.monotonic() - began
     root2 = ensure(out, profile, seed, 2, workers=workers)
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    sizes = {f"v{v}/{s}": len(read_tinyvirat(r, s, version=v))
-             for v, r, splits in ((1, root, ("train", "test")), (2, root2, ("train", "val", "test"))) for s in splits}  # fmt: skip
+    parts = ((1, root, ("train", "test")), (2, root2, ("train", "val", "test")))
+    sizes = {f"v{v}/{s}": len(read_tinyvirat(r, s, version=v)) for v, r, splits in parts for s in splits}
     block = []
     index = read_tinyvirat(root, "train", version=1)
     for clip in index.clips[:: max(1, len(index) // 60)]:
@@ -141,7 +142,9 @@ def built(out: Path, profile: str, seed: int, workers: int | None) -> dict[str, 
         step = np.abs(np.diff(grey, axis=2)).mean((0, 1))
         block.append(float(np.mean(step[7::8]) / max(np.mean(step), 1e-6)))
     return {
-        "seconds_v1": first, "seconds_v1_and_v2": time.monotonic() - began, "cpu_seconds": used.ru_utime + used.ru_stime,
+        "seconds_v1": first,
+        "seconds_v1_and_v2": time.monotonic() - began,
+        "cpu_seconds": used.ru_utime + used.ru_stime,
         "peak_memory_gb": used.ru_maxrss / 1e6, "clips": sizes, "blockiness_every_8_px": float(np.median(block)),
         "checksums": sha256(root / "checksums.json"),
     }  # fmt: skip

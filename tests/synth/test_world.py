@@ -101,7 +101,9 @@ def test_occluder_in_front_covers_the_actor_and_behind_does_not():
         base = empty(CAMERA)
         full = np.full_like(base.depth, nearer)
         frame = base.image.copy()
-        composite(frame, replace(base, depth=full, cover=np.full_like(base.cover, 255)), [draw(pack, CAMERA, LIGHT)], LIGHT, 3)
+        composite(
+            frame, replace(base, depth=full, cover=np.full_like(base.cover, 255)), [draw(pack, CAMERA, LIGHT)], LIGHT, 3
+        )
         assert (abs(int(frame[y, x, 0]) - 120) < 3) is hidden
 
 
@@ -181,7 +183,9 @@ def test_boxes_hold_the_actors(small):
     truth, _ = outline(act.pose(20.0), script.camera)
     boxes = np.array([box for t in annotation.tracks.values() if (box := t.boxes.get(20 + act.placed.start))])
     middle = (boxes[:, :2] + boxes[:, 2:]) / 2 - (truth[:2] + truth[2:]) / 2
-    assert np.abs(middle).max(1).min() < 0.1 * (truth[3] - truth[1])  # of a stride between two key frames, a part is lost
+    assert np.abs(middle).max(1).min() < 0.1 * (
+        truth[3] - truth[1]
+    )  # of a stride between two key frames, a part is lost
 
 
 def test_every_profile_plans_every_class_and_no_place_twice():

@@ -1,4 +1,4 @@
-"""What an annotator would have written: boxes with shaky hands, spans a few frames off, KPF and VIRAT Release 2 files."""
+"""What an annotator would have written: shaky boxes, spans a few frames off, as KPF and VIRAT Release 2 files."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ from tinylib.synth.primitives import Event
 from tinylib.synth.render import outline, part
 from tinylib.synth.script import Act, Script
 
-# MEVA has no name for the rest: walking, standing and plain carrying go unlabelled there.
+# MEVA has no name for the rest: walking, standing and plain carrying go unlabelled.
 MEVA_NAMES = {
-    "Opening": "person_opens_vehicle_door", "Closing": "person_closes_vehicle_door", "Entering": "person_enters_vehicle",
+    "Opening": "person_opens_vehicle_door", "Closing": "person_closes_vehicle_door",
+    "Entering": "person_enters_vehicle",
     "Exiting": "person_exits_vehicle", "Loading": "person_loads_vehicle", "Unloading": "person_unloads_vehicle",
     "Talking": "person_talks_to_person", "Interacts": "person_embraces_person",
     "specialized_talking_phone": "person_talks_on_phone", "specialized_texting_phone": "person_texts_on_phone",
     "Transport_HeavyCarry": "person_carries_heavy_object", "vehicle_starting": "vehicle_starts",
     "vehicle_stopping": "vehicle_stops", "vehicle_turning_left": "vehicle_turns_left",
-    "vehicle_turning_right": "vehicle_turns_right", "u_turn": "vehicle_makes_u_turn", "vehicle_u_turn": "vehicle_makes_u_turn",
+    "vehicle_turning_right": "vehicle_turns_right", "u_turn": "vehicle_makes_u_turn",
     "Open_Trunk": "person_opens_trunk", "Closing_Trunk": "person_closes_trunk", "PickUp": "person_picks_up_object",
     "SetDown": "person_puts_down_object",
 }  # fmt: skip
@@ -41,9 +42,9 @@ class Hand:
     short: int = 60  # frames
 
 
-def annotate(script: Script, video_id: str, hand: Hand = Hand()) -> VideoAnnotation:  # noqa: B008
+def annotate(script: Script, video_id: str, hand: Hand | None = None) -> VideoAnnotation:
     """The annotation of a composed video: a pure function of the script."""
-    rng = np.random.default_rng((script.shoot.seed, 41))
+    rng, hand = np.random.default_rng((script.shoot.seed, 41)), hand or Hand()
     meva = script.shoot.domain == "M"
     tracks: dict[str, Track] = {}
     found: list[Activity] = []
@@ -129,14 +130,14 @@ def _tracks(act: Act, script: Script, rng: np.random.Generator, hand: Hand) -> l
             if len(own.ends) or len(own.corners):
                 corners[i, k] = outline(own, camera)[0]
     found: list[dict[int, Box]] = []
-    for own in corners:
-        there = ~np.isnan(own[:, 0])
+    for rows in corners:
+        there = ~np.isnan(rows[:, 0])
         if not there.any():
             found.append({})
             continue
         keys = np.asarray(frames)[there]
-        side = np.maximum(own[there, 2] - own[there, 0], own[there, 3] - own[there, 1])
-        shaken = own[there] + rng.normal(0, hand.shake, (int(there.sum()), 4)) * side[:, None]
+        side = np.maximum(rows[there, 2] - rows[there, 0], rows[there, 3] - rows[there, 1])
+        shaken = rows[there] + rng.normal(0, hand.shake, (int(there.sum()), 4)) * side[:, None]
         every = np.arange(keys[0], keys[-1] + 1)
         boxes = np.stack([np.interp(every, keys, shaken[:, c]) for c in range(4)], axis=1)
         limit = np.array((camera.width, camera.height, camera.width, camera.height))

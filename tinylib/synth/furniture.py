@@ -31,13 +31,17 @@ def _frame(spot: Spot, turn: float) -> tuple[Array, Array, Array]:
     return np.array((*spot, 0.0)), np.array((c, s, 0.0)), np.array((-s, c, 0.0))
 
 
+def _up(point: Array, height: float) -> Array:
+    return np.asarray(point + np.array((0.0, 0.0, height)))
+
+
 def block(spot: Spot, turn: float, size: Sequence[float], colour: Array, base: float = 0.0) -> list[Shape]:
     """A box (length, width, height) standing at `base`, its corners wound outwards."""
     origin, along, across = _frame(spot, turn)
     half_l, half_w = size[0] / 2 * along, size[1] / 2 * across
     ring = [origin - half_l - half_w, origin + half_l - half_w, origin + half_l + half_w, origin - half_l + half_w]
-    low = [p + (0, 0, base) for p in ring]
-    high = [p + (0, 0, base + size[2]) for p in ring]
+    low = [_up(p, base) for p in ring]
+    high = [_up(p, base + size[2]) for p in ring]
     tint = (float(colour[0]), float(colour[1]), float(colour[2]))
     sides: list[Shape] = [
         Face(np.array((low[i], low[(i + 1) % 4], high[(i + 1) % 4], high[i])), tint, False) for i in range(4)
@@ -62,27 +66,29 @@ def building(
         for level in range(max(1, int(height // storey))):
             for n in range(int(span // bay)):
                 offset = (n + 0.5) * bay - int(span // bay) * bay / 2
-                foot, top = (0.0, 2.3) if level == 0 and n % 5 == 2 else (level * storey + 1.0, level * storey + 1.0 + tall)
+                foot = level * storey + 1.0
+                foot, top = (0.0, 2.3) if level == 0 and n % 5 == 2 else (foot, min(foot + tall, height))
                 tone = float(rng.uniform(0.02, 0.12))
                 a, b = front + right * (offset - wide / 2), front + right * (offset + wide / 2)
-                corners = np.array((a, b, b, a)) + np.array((foot, foot, min(top, height), min(top, height)))[:, None] * (
-                    0, 0, 1
-                )  # fmt: skip
+                corners = np.array((_up(a, foot), _up(b, foot), _up(b, top), _up(a, top)))
                 glass.append(Face(corners, (tone, tone * 1.1, tone * 1.25), False))
     return [Static(spot, 0.0, (tuple(body), tuple(glass)))]
 
 
-def wall(rng: np.random.Generator, spot: Spot, turn: float, length: float, height: float, colour: Array) -> list[Static]:
+def wall(
+    rng: np.random.Generator, spot: Spot, turn: float, length: float, height: float, colour: Array
+) -> list[Static]:
     """A long inner wall with a skirting, doors and notice boards; its face looks to -across of `turn`."""
     origin, along, across = _frame(spot, turn)
     face = origin - across * 0.05
 
     def quad(x0: float, x1: float, z0: float, z1: float, tint: Array, lift: float) -> Face:
         a, b = face + along * x0 - across * lift, face + along * x1 - across * lift
-        corners = np.array((a + (0, 0, z0), b + (0, 0, z0), b + (0, 0, z1), a + (0, 0, z1)))
+        corners = np.array((_up(a, z0), _up(b, z0), _up(b, z1), _up(a, z1)))
         return Face(corners, (float(tint[0]), float(tint[1]), float(tint[2])))
 
-    flat = [quad(-length / 2, length / 2, 0, height, colour, 0), quad(-length / 2, length / 2, 0, 0.15, colour * 0.4, 0.01)]
+    half = length / 2
+    flat = [quad(-half, half, 0, height, colour, 0), quad(-half, half, 0, 0.15, colour * 0.4, 0.01)]
     fittings: list[Shape] = []
     x = -length / 2 + rng.uniform(1, 4)
     while x < length / 2 - 3:
@@ -109,8 +115,8 @@ def lamp(rng: np.random.Generator, spot: Spot) -> Static:
     foot, top = np.array((*spot, 0.0)), np.array((*spot, high))
     turn = rng.uniform(0, 2 * math.pi)
     tip = top + np.array((math.cos(turn) * 1.6, math.sin(turn) * 1.6, 0.15))
-    base = Capsule(foot, foot + (0, 0, 0.5), 0.22, 0.22, (0.4, 0.4, 0.38))
-    arm = (Capsule(top, tip, 0.05, 0.05, tint), Capsule(tip, tip + (0, 0, -0.08), 0.16, 0.16, tint))
+    base = Capsule(foot, _up(foot, 0.5), 0.22, 0.22, (0.4, 0.4, 0.38))
+    arm = (Capsule(top, tip, 0.05, 0.05, tint), Capsule(tip, _up(tip, -0.08), 0.16, 0.16, tint))
     return Static(spot, 0.3, ((base, Capsule(foot, top, 0.1, 0.06, tint), *arm),))
 
 
@@ -118,7 +124,7 @@ def tree(rng: np.random.Generator, spot: Spot, size: float = 1.0) -> Static:
     """A trunk under a cloud of leaves."""
     high, spread = rng.uniform(4.5, 8) * size, rng.uniform(1.6, 3.0) * size
     foot = np.array((*spot, 0.0))
-    trunk = Capsule(foot, foot + (0, 0, high * 0.6), 0.16 * size, 0.1 * size, (0.1, 0.07, 0.045))
+    trunk = Capsule(foot, _up(foot, high * 0.6), 0.16 * size, 0.1 * size, (0.1, 0.07, 0.045))
     green = np.array((0.05, 0.09, 0.025)) * rng.uniform(0.7, 1.3) * (1 + rng.normal(0, 0.1, 3))
     direction = rng.normal(size=(150, 3))
     direction /= np.linalg.norm(direction, axis=1, keepdims=True)

@@ -19,19 +19,21 @@ from tinylib.errors import UsageError
 SPLITS = ("train", "validate", "test")
 DOMAINS = ("V", "M")
 MIX = {"train": 0.37, "validate": 0.42, "test": 0.85}  # share of V clips in a split of v2
+# What ends by itself; everything else goes on for as long as the director wants.
 PHASES = frozenset(
-    "Opening Closing Entering Exiting Loading vehicle_starting vehicle_stopping vehicle_turning_left vehicle_turning_right"
-    .split()
-)  # fmt: skip  # what ends by itself; everything else goes on for as long as the director wants
+    ("Opening", "Closing", "Entering", "Exiting", "Loading", "vehicle_starting", "vehicle_stopping",
+     "vehicle_turning_left", "vehicle_turning_right")
+)  # fmt: skip
 STILL = frozenset(
-    "activity_standing Interacts Talking activity_gesturing specialized_talking_phone specialized_texting_phone".split()
-)
+    ("activity_standing", "Interacts", "Talking", "activity_gesturing", "specialized_talking_phone",
+     "specialized_texting_phone")
+)  # fmt: skip
 LONGEST_WALK = 280  # frames until a walker has left its place
 
 
 @dataclass(frozen=True)
 class Profile:
-    """How much to make: clips of the V domain a split (M follows from the mixes), and the least of any class in train."""
+    """How much to make: V clips a split (M follows from the mixes), and the least of any class in train."""
 
     name: str
     train: int
@@ -57,7 +59,7 @@ PROFILES = {
 
 @dataclass(frozen=True)
 class Order:
-    """One vignette to place: what it shows, how long, how large. `side` and `chunk` are of the clips to be cut from it."""
+    """One vignette to place: what it shows, how long, how large; `side` and `chunk` are of the clips cut from it."""
 
     labels: tuple[str, ...]  # empty: a distractor, or the far crowd
     seed: int
@@ -107,7 +109,7 @@ def combos(domain: str) -> dict[tuple[str, ...], int]:
 
 
 def quotas(domain: str, clips: int, floor: int, *, balanced: bool = False) -> dict[tuple[str, ...], int]:
-    """How many clips each label set gets: the real shares by largest remainder, then at least `floor` of every class."""
+    """How many clips each label set gets: the real shares by largest remainder, then `floor` of every class."""
     table = combos(domain)
     support = Counter[str]()
     for labels, n in table.items():
@@ -123,9 +125,9 @@ def quotas(domain: str, clips: int, floor: int, *, balanced: bool = False) -> di
         quota.update(rest[: clips - sum(quota.values())])
     for label in sorted(support, key=lambda name: support[name]):
         have = sum(n for labels, n in quota.items() if label in labels)
-        carriers = sorted((labels for labels in table if label in labels), key=lambda k: (len(k) if balanced else 0, -table[k]))
-        want = floor + 1 + floor // 5 if floor else 0  # a few come out too short or too large
-        for i in range(max(0, want - have)):
+        carriers = [labels for labels in table if label in labels]
+        carriers.sort(key=lambda k: (len(k) if balanced else 0, -table[k]))
+        for i in range(max(0, floor - have)):
             quota[carriers[i % min(len(carriers), 1 if balanced else 3)]] += 1
     return {labels: n for labels, n in quota.items() if n}
 
@@ -163,24 +165,41 @@ def draw_frames(labels: tuple[str, ...], domain: str, chunks: int, rng: np.rando
         chunks = max(1, chunks - (rng.random() < 0.3))
 
 
+def streams(labels: tuple[str, ...], domain: str) -> float:
+    """Rows of clips that a vignette gives: one for every annotated activity (a group stands two or three times)."""
+    if domain == "M":
+        return float(sum(label != "activity_carrying" for label in labels))
+    return len(labels) + (1.5 if {"Talking", "activity_standing"} <= set(labels) else 0.0)
+
+
 def orders(
     domain: str, clips: int, floor: int, rng: np.random.Generator, *, longest: int = 2, balanced: bool = False
 ) -> list[Order]:
-    """Vignettes whose clips should follow the quotas."""
+    """Vignettes whose clips should follow the quotas, with at least `floor` of every class."""
     made: list[Order] = []
-    for labels, quota in quotas(domain, clips, floor, balanced=balanced).items():
+    have: Counter[str] = Counter()
+
+    def add(labels: tuple[str, ...], left: float) -> float:
+        most = 1 if PHASES & set(labels) else (2 * longest if domain == "M" else longest)
+        rows = streams(labels, domain)
+        chunks = int(np.clip(math.ceil(left / rows), 1, rng.integers(1, most + 1)))
+        frames, chunk = draw_frames(labels, domain, chunks, rng)
+        side = draw_side(labels, domain, rng)
+        confuser, reckless = bool(rng.random() < 0.1), bool(rng.random() < 0.03)
+        made.append(Order(labels, int(rng.integers(2**31)), frames, side, chunk, confuser, reckless=reckless))
+        have.update(dict.fromkeys(labels, rows * chunks))
+        return rows * chunks
+
+    for labels, quota in quotas(domain, clips, 0, balanced=balanced).items():
         left = float(quota)
-        while left > 0.4:
-            # Every annotated activity is followed by a row of clips of its own, so k labels give k times the clips.
-            streams = sum(label != "activity_carrying" for label in labels) if domain == "M" else len(labels)
-            streams += 1.5 if domain == "V" and {"Talking", "activity_standing"} <= set(labels) else 0.0
-            most = 1 if PHASES & set(labels) else (2 * longest if domain == "M" else longest)
-            chunks = int(np.clip(math.ceil(left / max(streams, 1)), 1, rng.integers(1, most + 1)))
-            frames, chunk = draw_frames(labels, domain, chunks, rng)
-            side = draw_side(labels, domain, rng)
-            flags = {"confuser": bool(rng.random() < 0.1), "reckless": bool(rng.random() < 0.03)}
-            made.append(Order(labels, int(rng.integers(2**31)), frames, side, chunk, **flags))
-            left -= streams * chunks
+        while left > 0 and rng.random() < left / streams(labels, domain):  # what is left over is thrown for
+            left -= add(labels, left)
+    want = floor + 1 + floor // 5 if floor else 0  # a few come out too short or too large
+    table = combos(domain)
+    for label in sorted({name for labels in table for name in labels}):
+        carriers = sorted((labels for labels in table if label in labels), key=lambda k: (-table[k], k))[:3]
+        while have[label] < want:
+            add(carriers[int(rng.integers(len(carriers)))], 1.0)
     return [made[i] for i in rng.permutation(len(made))]
 
 

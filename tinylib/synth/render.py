@@ -254,7 +254,7 @@ def fixed(polygon: Array, origin: tuple[float, float], zoom: float) -> NDArray[n
 
 def fill(canvas: NDArray, drawing: Drawing, origin: tuple[float, float], zoom: float, *, ids: bool = False) -> None:
     """Paint the polygons, back to front; `ids` paints actor number + 1 instead of colours."""
-    inks = [owner + 1 for owner in drawing.owners] if ids else drawing.colours
+    inks = [(owner + 1.0,) for owner in drawing.owners] if ids else drawing.colours
     for polygon, ink in zip(_grid(drawing.polygons, origin, zoom), inks, strict=True):
         cv2.fillConvexPoly(canvas, polygon, ink, cv2.LINE_8, SHIFT)
 

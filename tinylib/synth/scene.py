@@ -244,7 +244,7 @@ def paint(scene: Scene, camera: Camera, *, enlarge: int = 2) -> Backdrop:
             for polygon in (s for group in groups for s in draw(group, big, light).shadows):
                 if np.abs(polygon).max() < 30000:
                     cv2.fillPoly(shade, [fixed(polygon, (0, 0), 1)], 255, cv2.LINE_AA, 4)
-    shade = cv2.GaussianBlur(shade, (0, 0), 0.8 * enlarge)
+    shade = np.asarray(cv2.GaussianBlur(shade, (0, 0), 0.8 * enlarge), np.uint8)
 
     image = np.empty((height, width, 3), np.uint8)
     columns = np.arange(width, dtype=np.float32)[None] + 0.5
@@ -274,13 +274,15 @@ def paint(scene: Scene, camera: Camera, *, enlarge: int = 2) -> Backdrop:
             for polygon in drawing.polygons:
                 cv2.fillConvexPoly(depth, fixed(polygon, (0, 0), 1), drawing.depth, cv2.LINE_8, 4)
     standing = np.isfinite(depth)
-    speckle = _look(tiles[1], (np.arange(width, dtype=np.float32)[None] - np.float32(big.cx)) + np.zeros((height, 1), np.float32),
-                    (np.arange(height, dtype=np.float32)[:, None] - np.float32(big.cy)) + np.zeros((1, width), np.float32),
-                    1600.0 / big.f)  # fmt: skip
+    across, down = np.arange(width, dtype=np.float32) - np.float32(big.cx), np.arange(height, dtype=np.float32)
+    x, y = np.meshgrid(across, down - np.float32(big.cy))
+    speckle = _look(tiles[1], x, y, 1600.0 / big.f)
     gain = 1 + np.float32(0.035) * speckle * standing
     image = np.clip(image * gain[..., None], 0, 255).astype(np.uint8)
     size = (camera.width, camera.height)
     near = depth.reshape(camera.height, enlarge, camera.width, enlarge).min((1, 3))
-    cover = cv2.resize(standing.astype(np.uint8) * 255, size, interpolation=cv2.INTER_AREA)
-    small = cv2.resize(shade, size, interpolation=cv2.INTER_AREA)
-    return Backdrop(cv2.resize(image, size, interpolation=cv2.INTER_AREA), near, cover, small)
+
+    def small(layer: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        return np.asarray(cv2.resize(layer, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+    return Backdrop(small(image), near, small(standing.astype(np.uint8) * 255), small(shade))

@@ -199,7 +199,7 @@ def _candidates(order: Order, shape: _Outline, camera: Camera, scene: Scene, bac
     tolerated = 0.45 if rng.random() < 0.15 else 0.04  # of the actor, behind poles, trees and cars
     for _ in range(28):
         heading = rng.uniform(0, 2 * math.pi)
-        if np.hypot(*shape.way[:2]) > 5 and rng.random() < 0.5:  # towards the camera or away: little goes across the view
+        if np.hypot(*shape.way[:2]) > 5 and rng.random() < 0.5:  # towards the camera or away
             ahead = rng.choice((-1, 1)) * math.pi / 2 + rng.normal(0, 0.25)
             heading = ahead - math.atan2(shape.way[1], shape.way[0])
         turn = _turned(heading)

@@ -89,9 +89,9 @@ class Chain:
         shape = (self.height + 64, self.width + 64, 3)
         noise = self.rng.standard_normal(shape, dtype=np.float32)
         if self.sensor.grain > 0.2:
-            noise = cv2.GaussianBlur(noise, (0, 0), self.sensor.grain)
+            noise = np.asarray(cv2.GaussianBlur(noise, (0, 0), self.sensor.grain), np.float32)
         noise /= noise.std()
-        share = self.sensor.row / max(self.sensor.read, 1e-6) 
+        share = self.sensor.row / max(self.sensor.read, 1e-6)
         noise += share * self.rng.standard_normal((shape[0], 1, 1), dtype=np.float32)
         return np.clip(np.rint(noise * 32), -127, 127).astype(np.int8)
 

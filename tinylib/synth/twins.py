@@ -56,8 +56,11 @@ def twin(root: str | Path, clip: Clip, side: int = 112, *, sensor: bool = False,
     backdrop = paint(script.scene, camera)
     device = script.sensor.seen_at(side / (x1 - x0)) if sensor else script.sensor.clean()
     chain = Chain(device, backdrop.image, script.shoot.seed)
-    acts = [act for act in script.acts if act.placed.start <= window.end and window.start < act.placed.start + act.placed.frames]
-    acts.sort(key=lambda act: -act.placed.y)
+    acts = [
+        act
+        for act in sorted(script.acts, key=lambda act: -act.placed.y)
+        if act.placed.start <= window.end and window.start < act.placed.start + act.placed.frames
+    ]
     stands = [Stand(act, camera, script.scene, backdrop) for act in acts]
     kinds = tuple(kind for act in acts for kind in act.vignette.kinds)
     masks = np.zeros((window.frames, len(kinds), side, side), bool)
@@ -126,7 +129,8 @@ def _mask(pose: Drawing, count: int, backdrop: Backdrop, side: int, zoom: int) -
     """(actors, side, side): pixels of which an actor fills at least half."""
     canvas = np.zeros((side * zoom, side * zoom), np.uint8)
     fill(canvas, pose, (0, 0), zoom, ids=True)
-    own = [cv2.resize(np.uint8(255) * (canvas == i + 1), (side, side), interpolation=cv2.INTER_AREA) for i in range(count)]
+    size = (side, side)
+    own = [cv2.resize(np.uint8(255) * (canvas == i + 1), size, interpolation=cv2.INTER_AREA) for i in range(count)]
     hidden = (backdrop.cover > 127) & (backdrop.depth < pose.depth)
     return np.array([(share > 127) & ~hidden for share in own]).reshape(count, side, side)
 

@@ -1,10 +1,10 @@
 """SynthVIRAT on disk: full-frame videos, annotations in the real formats, and the truth behind them.
 
-    ROOT/synthvirat.json                           what was asked for
-    ROOT/{virat,meva}/videos/NAME.mp4
-    ROOT/{virat,meva}/annotations/SPLIT/NAME.*     KPF trio; VIRAT Release 2 text beside it (V)
-    ROOT/truth/DOMAIN-SPLIT-NUMBER.json            seeds, camera, and where and when everything happens
-    ROOT/tinyvirat, ROOT/tinyvirat-v2              what the builder makes of it (`ensure`)
+ROOT/synthvirat.json                           what was asked for
+ROOT/{virat,meva}/videos/NAME.mp4
+ROOT/{virat,meva}/annotations/SPLIT/NAME.*     KPF trio; VIRAT Release 2 text beside it (V)
+ROOT/truth/DOMAIN-SPLIT-NUMBER.json            seeds, camera, and where and when everything happens
+ROOT/tinyvirat, ROOT/tinyvirat-v2              what the builder makes of it (`ensure`)
 """
 
 from __future__ import annotations
@@ -151,8 +151,8 @@ def film(shoot: Shoot, out: str | Path, cast: Any = None) -> str:
         write_release2(annotation, folder)
     sensor = script.sensor
     video = base / "videos" / f"{name}.mp4"
-    pace = {"crf": sensor.crf, "keyframe_interval": sensor.group, "preset": PRESET}
-    write_video(video, pictures(script, backdrop), 30.0, **pace)
+    frames = pictures(script, backdrop)
+    write_video(video, frames, 30.0, crf=sensor.crf, keyframe_interval=sensor.group, preset=PRESET)
     write_json(truth_file(Path(out), shoot), _truth(script, name), indent=None)
     return name
 
