@@ -379,3 +379,20 @@ def confusion(table: NDArray[Any], classes: Sequence[str], *, title: str = "") -
     axes.set(title=title, xlabel="predicted (%)", ylabel="true")
     axes.grid(False)
     return figure
+
+
+@styled
+def timeline(spans: Sequence[tuple[str, float, float]], *, cuts: Sequence[tuple[float, float]] = ()) -> Figure:
+    """Named spans (name, first, last frame) as bars, one row each, and below them the clips `cuts` out of them."""
+    figure, grid = _axes(size=(10, 0.9 + 0.24 * (len(spans) + bool(cuts))))
+    axes = grid[0, 0]
+    colours = {name: PALETTE[i % len(PALETTE)] for i, name in enumerate(dict.fromkeys(name for name, *_ in spans))}
+    for row, (name, first, last) in enumerate(spans):
+        axes.barh(row, last - first + 1, left=first, height=0.7, color=colours[name])
+    for first, last in cuts:
+        axes.barh(len(spans), last - first + 1, left=first, height=0.7, color="none", edgecolor="black", linewidth=1.1)
+    names = [name for name, *_ in spans] + ["clips"] * bool(cuts)
+    axes.set_yticks(range(len(names)), names, fontsize=7)
+    axes.invert_yaxis()
+    axes.set_xlabel("frame of the source video")
+    return figure
