@@ -24,6 +24,8 @@ def call(capsys, *arguments):
         (["build", "ava", "--annotations", ".", "--out", "x"], "invalid choice: 'ava'"),
         (["build", "meva", "--annotations", "nowhere", "--out", "x"], "nowhere: no such folder"),
         (["build", "meva", "--annotations", ".", "--out", "x"], "--videos DIR is needed"),
+        (["build", "v2", "--annotations", "tests", "--dry-run", "--out", "x"], "tests/virat: no such folder"),
+        (["submit", "nowhere.npz", "--out", "x"], "nowhere.npz: no such file"),
         (["check", "nowhere"], "nowhere: no such folder"),
         (["convert", "i3d", "nowhere.pth", "x"], "nowhere.pth: no such file"),
         (["reports", "--prof", "smoke"], "unrecognized arguments: --prof"),

@@ -7,8 +7,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from tinylib import ensemble
+from tinylib.datasets.labels import CLASSES as TINY
 from tinylib.errors import AnnotationError, DataError, UsageError
 from tinylib.metrics import f1
+from tinylib.predict import Scores
 
 CLASSES = ("left", "right", "walking")
 GROUPS = {"turning": ("left", "right")}
@@ -137,3 +139,51 @@ def test_mutated_submissions_are_refused_by_line(answer, mutate, message):
 def test_clips_without_numbers_cannot_be_submitted(tmp_path):
     with pytest.raises(DataError, match="'v_Archery_g01_c01' has no number"):
         ensemble.write_submission(tmp_path / "answer.txt", ["v_Archery_g01_c01"], np.zeros((1, 26)))
+
+
+def scores_of(split, values, targets=None, domains=None):
+    ids = tuple(f"{i:05d}" for i in range(len(values)))
+    return Scores(
+        "tinyvirat-v2",
+        split,
+        "hash",
+        ids,
+        ids,
+        np.asarray(values, np.float32),
+        targets,
+        TINY,
+        domains or ("virat",) * len(values),
+        np.zeros(len(values), np.int64),
+    )
+
+
+def test_an_ensembles_submission(tmp_path):
+    values = np.full((3, 26), 0.1)
+    opening, closing, walking = (TINY.index(name) for name in ("Opening", "Closing", "activity_walking"))
+    values[0, [opening, closing]] = 0.9, 0.8
+    values[1, [opening, closing]] = 0.9, 0.8
+    values[2, walking] = 0.3
+    members = [scores_of("test", values + shift, domains=("virat", "meva", "virat")) for shift in (-0.05, 0.05)]
+    decisions = ensemble.submit(members, tmp_path / "answer.txt", groups=True)
+    assert [np.flatnonzero(row).tolist() for row in decisions] == [[opening], [opening, closing], [walking]]
+    assert (tmp_path / "answer.txt").read_text().splitlines()[2].split()[1 + walking] == "1"
+
+
+def test_thresholds_come_from_validation(tmp_path):
+    validation = scores_of("val", np.full((4, 26), 0.2), np.ones((4, 26), np.float32))
+    decisions = ensemble.submit([scores_of("test", np.full((2, 26), 0.3))], tmp_path / "a.txt", validation=[validation])
+    assert decisions.all()
+
+
+@pytest.mark.parametrize(
+    ("members", "validation", "message"),
+    [
+        ([scores_of("test", np.zeros((2, 26)), np.zeros((2, 26), np.float32))], [], "these scores carry labels"),
+        ([scores_of("test", np.zeros((2, 26))), scores_of("test", np.zeros((3, 26)))], [], "not of one split"),
+        ([scores_of("test", np.zeros((2, 26)))], [scores_of("val", np.zeros((2, 26)))], "need labelled scores"),
+    ],
+)
+def test_what_cannot_be_submitted_is_refused(tmp_path, members, validation, message):
+    with pytest.raises(DataError, match=message):
+        ensemble.submit(members, tmp_path / "answer.txt", validation=validation)
+    assert not (tmp_path / "answer.txt").exists()

@@ -31,14 +31,17 @@ def synth(args: argparse.Namespace) -> int:
 def build(args: argparse.Namespace) -> int:
     if args.videos is None and not args.dry_run:
         raise UsageError("build: --videos DIR is needed, unless --dry-run")
-    from tinylib.datasets.build import build as build_clips
-    from tinylib.datasets.construct import MevaRule, ViratRule
+    from tinylib.datasets.build import Part, union
+    from tinylib.datasets.construct import MevaRule, Rule, ViratRule
 
-    report = build_clips(
-        args.annotations,
-        args.videos,
+    rules: dict[str, Rule] = {"virat": ViratRule(), "meva": MevaRule()}
+    names = list(rules) if args.rule == "v2" else [args.rule]
+    folders = [(args.annotations, args.videos)] if args.rule != "v2" else _halves(args.annotations, args.videos, names)
+    parts = [Part(*pair, rules[name]) for pair, name in zip(folders, names, strict=True)]
+    report = union(
+        parts,
         args.out,
-        ViratRule() if args.rule == "virat" else MevaRule(),
+        version=1 if args.rule == "virat" else 2,
         dry_run=args.dry_run,
         workers=args.workers,
         scheduler=args.scheduler,
@@ -47,6 +50,14 @@ def build(args: argparse.Namespace) -> int:
         print(f"{file}: {reason}", file=sys.stderr)
     print(report)
     return 1 if report.quarantined else 0
+
+
+def _halves(annotations: Path, videos: Path | None, names: Sequence[str]) -> list[tuple[Path, Path | None]]:
+    """The folders of each name inside both folders."""
+    for folder in [root / name for root in (annotations, videos) if root for name in names]:
+        if not folder.is_dir():
+            raise UsageError(f"build v2: {folder}: no such folder")
+    return [(annotations / name, videos and videos / name) for name in names]
 
 
 def check(args: argparse.Namespace) -> int:
@@ -65,6 +76,17 @@ def convert(args: argparse.Namespace) -> int:
         rows = [int(row) for row in rows.split(",")]
     convert_checkpoint(args.name, args.official, args.out, class_rows=rows)
     print(f"{args.out}: {args.name} written")
+    return 0
+
+
+def submit(args: argparse.Namespace) -> int:
+    from tinylib.ensemble import submit as write_answer
+    from tinylib.predict import Scores
+
+    members = [Scores.load(path) for path in args.scores]
+    validation = [Scores.load(path) for path in args.validation]
+    decisions = write_answer(members, args.out, validation=validation, groups=args.groups)
+    print(f"{args.out}: {len(decisions)} clips, {decisions.sum()} labels, of {len(members)} members; the file is valid")
     return 0
 
 
@@ -102,7 +124,11 @@ def parser() -> argparse.ArgumentParser:
     _scaling(make)
 
     cut = command("build", build, "cut tiny clips from raw video")
-    cut.add_argument("rule", choices=("virat", "meva"), help="the rule of TinyVIRAT (virat) or of its v2 part (meva)")
+    cut.add_argument(
+        "rule",
+        choices=("virat", "meva", "v2"),
+        help="TinyVIRAT's rule, its v2's for MEVA, or both: v2 wants folders virat/ and meva/ in each DIR",
+    )
     cut.add_argument("--annotations", type=_folder, required=True, metavar="DIR")
     cut.add_argument("--videos", type=_folder, metavar="DIR")
     cut.add_argument("--out", type=Path, required=True, metavar="DIR")
@@ -118,6 +144,21 @@ def parser() -> argparse.ArgumentParser:
     port.add_argument("out", type=Path, metavar="OUT.safetensors")
     port.add_argument(
         "--class-rows", type=_rows, metavar="ROWS", help="the file's row of each class: 3,0,1 or 'as filed'"
+    )
+
+    answer = command("submit", submit, "challenge submission from scores, validated")
+    answer.add_argument("scores", type=_file, nargs="+", metavar="SCORES.npz", help="several are averaged")
+    answer.add_argument("--out", type=Path, required=True, metavar="answer.txt")
+    answer.add_argument(
+        "--validation",
+        type=_file,
+        nargs="+",
+        default=[],
+        metavar="SCORES.npz",
+        help="the same members on the validation split: thresholds are fitted on them (default: 0.5)",
+    )
+    answer.add_argument(
+        "--groups", action="store_true", help="of exclusive classes keep the one with the highest score"
     )
 
     graph = command("reports", reports, "run the notebook graph, render, index")

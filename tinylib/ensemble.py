@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tinylib.errors import AnnotationError, DataError, UsageError
 from tinylib.files import write_text
+
+if TYPE_CHECKING:
+    from tinylib.predict import Scores
 
 Floats = NDArray[np.float64]
 Decisions = NDArray[np.bool_]
@@ -147,3 +151,41 @@ def check_submission(
     if len(answers) < len(expected):
         raise AnnotationError(path, len(answers), f"expected {len(expected)} rows, found {len(answers)}")
     return np.array(answers, dtype=np.int64)
+
+
+def submit(
+    members: Sequence[Scores], target: str | Path, *, validation: Sequence[Scores] = (), groups: bool = False
+) -> Decisions:
+    """Write and check the submission of an ensemble: (rows, classes) as decided, by row of the members.
+
+    validation: the same members' scores of the validation split, to fit thresholds on (else 0.5). groups: apply
+    `labels.GROUPS`, except to MEVA clips those that its long windows break. Scores that carry labels are refused: what
+    is submitted, or fitted on, must not know the private ones.
+    """
+    from tinylib.datasets.labels import GROUPS, GROUPS_OFF_FOR_MEVA
+
+    first = members[0]
+    for member in members:
+        if member.targets is not None:
+            raise DataError(f"{member.name} {member.split}: these scores carry labels; submit the public test split's")
+        if member.clip_ids != first.clip_ids or member.classes != first.classes:
+            raise DataError("the members' clips or classes differ: they are not of one split")
+    scores = average([member.scores for member in members])
+    thresholds: ArrayLike = 0.5
+    if validation:
+        if len(validation) != len(members):
+            raise UsageError(f"{len(members)} members need as many validation scores, not {len(validation)}")
+        known = validation[0]
+        if known.targets is None or known.classes != first.classes:
+            raise DataError(f"{known.name} {known.split}: thresholds need labelled scores of the same classes")
+        thresholds = fit_thresholds(average([each.scores for each in validation]), known.targets)
+    decisions = decide(scores, thresholds)
+    if groups:
+        meva = np.array([domain == "meva" for domain in first.domains])
+        fewer = {name: members for name, members in GROUPS.items() if name not in GROUPS_OFF_FOR_MEVA}
+        for rows, chosen in ((~meva, GROUPS), (meva, fewer)):
+            decisions[rows] = one_of_each_group(decisions[rows], scores[rows], first.classes, chosen)
+    decisions = never_empty(decisions, scores)
+    write_submission(target, first.clip_ids, decisions)
+    check_submission(target, rows=len(first), columns=len(first.classes), clip_ids=first.clip_ids)
+    return decisions
