@@ -52,7 +52,9 @@ def twin(root: str | Path, clip: Clip, side: int = 112, *, sensor: bool = False,
         raise UsageError(f"side: expected 8 to 512, got {side}")
     script, window = locate(root, clip, cast=cast)
     x0, y0, x1, _ = window.box
-    camera = script.camera.window(x0, y0, x1 - x0, side)
+    limits = (script.camera.width - (x1 - x0), script.camera.height - (x1 - x0))
+    left, top = (min(max(at, 0), max(limit, 0)) for at, limit in zip((x0, y0), limits, strict=True))  # as it is cut
+    camera = script.camera.window(left, top, x1 - x0, side)
     backdrop = paint(script.scene, camera)
     device = script.sensor.seen_at(side / (x1 - x0)) if sensor else script.sensor.clean()
     chain = Chain(device, backdrop.image, script.shoot.seed)
