@@ -8,7 +8,7 @@ from tinylib.synth.primitives import ActorFrame, Capsule, Event, Face
 class Walker:
     def __init__(self, labels=frozenset(), *, domain="V", seed=0, frames=None, confuser=False, speed=1.2):
         self.frames = frames or 90
-        self.kinds, self.labels = ("person",), frozenset(labels)
+        self.kinds, self.labels, self.front = ("person",), frozenset(labels), None
         self.events = [Event(name, 0, self.frames - 1, (0,)) for name in sorted(labels)]
         rng = np.random.default_rng(seed)
         self.speed = 0.0 if "activity_standing" in labels else speed

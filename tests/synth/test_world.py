@@ -164,16 +164,15 @@ def test_builder_agrees_with_the_script(small):
     annotation = annotate(script, "VIRAT_S_900000_00_000000_000010")
     agreed = total = 0
     for window in windows(annotation, ViratRule(min_clips=0)):
-        box = np.array(window.box, float)
-        for act in script.acts:
-            spot = script.camera.project(np.array((act.placed.x, act.placed.y, 0.8)))[0]
-            inside = (box[:2] - 40 < spot).all() and (spot < box[2:] + 40).all()
-            middle = (window.start + window.end) / 2 - act.placed.start
-            if inside and 0 <= middle < act.placed.frames and act.placed.order.labels:
-                agreed += set(window.labels) == set(act.placed.order.labels)
-                total += 1
+        x0, y0, x1, y1 = window.box
+        middle = (window.start + window.end) / 2
+        acting = [a for a in script.acts if 0 <= middle - a.placed.start < a.placed.frames and a.placed.order.labels]
+        spots = {a: script.camera.project(np.array((a.placed.x, a.placed.y, 0.8)))[0] for a in acting}
+        act = min(acting, key=lambda a: float(np.hypot(*(spots[a] - ((x0 + x1) / 2, (y0 + y1) / 2)))))
+        agreed += set(window.labels) == set(act.placed.order.labels)
+        total += 1
     assert total >= 4
-    assert agreed / total > 0.9
+    assert agreed >= total - 1  # annotators miss an event now and then; the whole set is measured in benchmarks/
 
 
 def test_boxes_hold_the_actors(small):

@@ -68,6 +68,7 @@ class Vignette(Protocol):
     kinds: Sequence[str]  # 'person', 'vehicle', 'bike', 'prop', 'animal', one for each actor
     labels: frozenset[str]  # the classes it is meant to show (the builder, not this, labels clips)
     events: Sequence[Event]
+    front: float | None  # yaw towards which a camera sees the action; None: any will do
 
     def at(self, time: float) -> Sequence[ActorFrame]:
         """The actors at `time`, in frames from 0 (may be fractional: motion blur)."""

@@ -193,20 +193,23 @@ def _hidden(boxes: Array, depths: Array, backdrop: Backdrop) -> float:
 
 
 def _candidates(order: Order, shape: _Outline, camera: Camera, scene: Scene, backdrop: Backdrop, wide: bool,
+                front: float | None,
                 rng: np.random.Generator) -> list[tuple[float, float, float, float, Array]]:  # fmt: skip
     """Places that fit: (penalty, heading, x, y, box on the image of the whole vignette)."""
     found: list[tuple[float, float, float, float, Array]] = []
     tolerated = 0.45 if rng.random() < 0.15 else 0.04  # of the actor, behind poles, trees and cars
     for _ in range(28):
+        u = rng.uniform(0.03, 0.97) - 0.5
         heading = rng.uniform(0, 2 * math.pi)
-        if np.hypot(*shape.way[:2]) > 5 and rng.random() < 0.5:  # towards the camera or away
+        if front is not None and rng.random() < 0.9:  # what happens behind a car or a back cannot be recognised
+            heading = -math.pi / 2 - math.atan(u * camera.width / camera.f) - front + rng.uniform(-0.9, 0.9)
+        elif np.hypot(*shape.way[:2]) > 5 and rng.random() < 0.5:  # towards the camera or away
             ahead = rng.choice((-1, 1)) * math.pi / 2 + rng.normal(0, 0.25)
             heading = ahead - math.atan2(shape.way[1], shape.way[0])
         turn = _turned(heading)
         v = rng.uniform(max(camera.horizon + 6, 0.06 * camera.height), camera.height * 0.94)
         spot = camera.ground(camera.width / 2, v)
         y = spot[1] if spot else 40.0
-        u = rng.uniform(0.03, 0.97) - 0.5
         side = 0.0
         for _ in range(4):
             y = float(np.clip(y, 5.0, 400.0))
@@ -252,7 +255,7 @@ def compose(shoot: Shoot, cast: Any) -> tuple[Script, Backdrop]:
         for factor in (1.0, 1.3, 0.75, 1.7):  # of the side, where the wanted one has no room
             chunk = min(vignette.frames, 110) if order.frames is None and shoot.domain == "V" else order.chunk
             wanted = replace(order, side=min(order.side * factor, 122.0), chunk=chunk)
-            if places := _candidates(wanted, shape, camera, scene, backdrop, wide, rng):
+            if places := _candidates(wanted, shape, camera, scene, backdrop, wide, vignette.front, rng):
                 break
         else:
             missed += 1
