@@ -31,6 +31,7 @@ AFTER: dict[str, tuple[str, ...]] = {  # a notebook -> those that must be done f
     "03_baselines": DATA,
     "04_progressive_dvsr": DATA,
     "05_foreground_attention": (*DATA, "04_progressive_dvsr"),
+    "06_low_resolution_ucf_hmdb": DATA,
     "07_attention_transfer": DATA,
     "08_sampling_and_balance": DATA,
     "09_dual_resolution_distillation": (*DATA, "04_progressive_dvsr"),
