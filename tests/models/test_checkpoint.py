@@ -32,6 +32,12 @@ def test_there_and_back(tmp_path):
     assert sorted(p.name for p in (tmp_path / "run").iterdir()) == ["model.json", "model.safetensors"]
 
 
+def test_tuples_of_a_description_come_back_as_lists(tmp_path):
+    save(tmp_path / "m.safetensors", tiny(), {"arguments": {"widths": (4, 8, 12, 16), "nested": [(1, 2)]}})
+    _, description = load(tmp_path / "m.safetensors")
+    assert description == {"arguments": {"widths": [4, 8, 12, 16], "nested": [[1, 2]]}}
+
+
 def test_tensors_that_share_memory_are_saved(tmp_path):
     pair = nn.ModuleList([nn.Linear(2, 2), nn.Linear(2, 2)])
     pair[1].weight = pair[0].weight

@@ -13,6 +13,13 @@ from tinylib.errors import DataError, UsageError
 from tinylib.files import atomic_path, write_json
 
 
+def _as_lists(value: Any) -> Any:
+    """`value` with its tuples as lists, which is what JSON makes of them and constructors take as well."""
+    if isinstance(value, dict):
+        return {key: _as_lists(each) for key, each in value.items()}
+    return [_as_lists(each) for each in value] if isinstance(value, list | tuple) else value
+
+
 def save(path: str | Path, model: nn.Module, description: dict[str, Any]) -> None:
     """Write the state dict of `model` to PATH (.safetensors) and `description` to the JSON of the same name.
 
@@ -23,7 +30,7 @@ def save(path: str | Path, model: nn.Module, description: dict[str, Any]) -> Non
 
     path = _checked(path)
     text = json.dumps(description, ensure_ascii=False)
-    if json.loads(text) != description:
+    if json.loads(text) != _as_lists(description):
         raise UsageError("a checkpoint's description holds text, numbers, lists and text-keyed dicts, nothing else")
     # cloned: safetensors refuses tensors that share memory, and channels-last ones are not contiguous
     state = {name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in
