@@ -88,3 +88,15 @@ def test_gradient_map_follows_the_target_class():
     assert (maps >= 0).all()
     assert not torch.equal(maps[0], other[0])
     torch.testing.assert_close(maps[1], other[1])
+
+
+def test_maps_are_compared_on_the_same_clips_with_chance_beside_them():
+    masks = torch.zeros(3, 2, 4, 4, dtype=torch.bool)
+    masks[:2, :, :2, :2] = True  # a quarter of two clips; nobody is in the third
+    table = attention.compare({"truth": masks.float(), "flat": torch.ones(3, 2, 4, 4)}, masks, ["a", "b", "c"])
+    found = table.set_index(["map", "metric"])
+    for metric in attention.MEASURES:
+        assert found.loc[("truth", metric), ["value", "low", "high", "n"]].tolist() == [1, 1, 1, 2]
+    assert found.loc[("flat", "mass inside"), "value"] == pytest.approx(1 / 4)
+    assert found.loc[("chance", "pointing game"), "value"] == pytest.approx(1 / 4)
+    assert found.loc[("chance", "area IoU"), "value"] == pytest.approx((1 / 16) / (7 / 16))

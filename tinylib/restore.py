@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -140,13 +141,20 @@ def phase_one(
     lr: float,
     fade: int = 200,
     schedule: str = "constant",
+    from_interpolation: bool = False,
     seed: int = 0,
 ) -> tuple[SuperResolve, FitConfig]:
     """Objective and settings of training on reconstruction alone (TinyVIRAT, sections IV-A4 and V-B).
 
     batches: of the last stages, first to last (released: 128, 64, 24); what does not grow has the last throughout.
-    fade: iterations until a new stage is fully in (200 is the paper's step of 5e-3).
+    fade: iterations until a new stage is fully in (200 is the paper's step of 5e-3). from_interpolation: the network
+    begins as the upsampled input it adds to, its last convolutions zero (ours, for short runs; released: random).
     """
+    if from_interpolation:
+        last = r"rgb_proj\.\d+\.seq\.l1\." if isinstance(network, ProgressiveDVSR) else r"conv2\."
+        for name, parameter in network.named_parameters():
+            if re.match(last, name):
+                nn.init.zeros_(parameter)
     stages = stage_schedule(network, fade_step=1 / fade)
     starts = (0.0,) if stages is None else stages.starts
     sizes = [min(batches[max(0, len(batches) - len(starts) + i)], clips) for i in range(len(starts))]
