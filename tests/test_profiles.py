@@ -1,12 +1,13 @@
 from dataclasses import FrozenInstanceError, fields
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinylib import profiles
+from tinylib import models, profiles
 from tinylib.errors import UsageError
-from tinylib.profiles import Baselines, DatasetStatistics, Notebook
+from tinylib.profiles import PROFILES, Baselines, DatasetStatistics, Notebook
 
 NOTEBOOKS = Notebook.__subclasses__()
 
@@ -105,3 +106,11 @@ def test_relative_paths_start_at_the_folder_that_holds_the_notebooks(tmp_path, m
         assert Notebook.of("smoke").root == tmp_path / "data"
         assert Notebook.of("smoke", data_root="/else").root.as_posix() == "/else"
     assert Notebook.of("smoke", data="tinyvirat-v2").evaluation == "val"
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_every_row_can_be_built_and_described(profile):
+    for row in Baselines.of(profile).rows:
+        with torch.device("meta"):
+            network = models.create(row.model, num_classes=26, **dict(row.options))
+        assert network.get_parameter(f"{network.head_name}.weight").shape[0] == 26
