@@ -356,11 +356,11 @@ class ForegroundAttention(Notebook):
     run_dir: str = "runs/05_foreground_attention"
     scale: int = 4
     fold: int | None = None
-    size: int = scaled(12, 14, 28)  # pixels of what super-resolution sees
+    size: int = scaled(12, 12, 28)  # pixels of what super-resolution sees
     kept: int | None = scaled(8, 16, None)  # frames of each clip that are restored; None is all
-    train: int | None = scaled(24, 480, None)  # clips, drawn by seed
-    test: int | None = scaled(16, 280, None)
-    large: int | None = scaled(8, 96, None)  # clips that teach super-resolution
+    train: int | None = scaled(24, 320, None)  # clips, drawn by seed
+    test: int | None = scaled(16, 200, None)
+    large: int | None = scaled(8, 64, None)  # clips that teach super-resolution
     restoration: Restoration = scaled(  # noqa: RUF009
         Restoration(4, 1, True, 8, 10, (4,), 3e-3, "cosine", 4),
         Restoration(8, 2, True, 8, 10, (4,), 2e-3, "cosine", 24),
@@ -374,7 +374,7 @@ class ForegroundAttention(Notebook):
         (Backbone("I3D", "i3d_tinyvirat"), Backbone("ResNet-50", "r3d50_2018"), Backbone("WideResNet", "wrn50")),
     )
     seeds: int = scaled(1, 3, 3)
-    epochs: int = scaled(1, 6, 500)  # of a classifier
+    epochs: int = scaled(1, 4, 500)  # of a classifier
     batch: int = scaled(8, 16, 24)
     lr: float = scaled(2e-3, 2e-3, 2e-4)
     pointed: int = scaled(2, 32, 200)  # clips whose actors attention is compared with (SynthVIRAT knows them)
@@ -391,8 +391,8 @@ class LowResolution(Notebook):
     low: tuple[int, ...] = scaled((6, 12), (14, 28), (14, 28))
     smallest: int = scaled(32, 64, 112)  # clips that are smaller of themselves do not take part
     classes: int = scaled(3, 6, 26)  # largest of what multi-label data is read as
-    train: int | None = scaled(16, 150, None)  # clips, drawn by seed
-    test: int | None = scaled(12, 90, None)
+    train: int | None = scaled(16, 120, None)  # clips, drawn by seed
+    test: int | None = scaled(12, 80, None)
     kept: int | None = scaled(8, 8, None)
     crop: int = scaled(32, 32, 112)
     restoration: Restoration = scaled(  # noqa: RUF009
@@ -401,9 +401,9 @@ class LowResolution(Notebook):
         Restoration(32, 4, False, 16, 500, (128, 64, 24), 2e-4, "constant", 200),
     )
     backbone: Backbone = scaled(  # noqa: RUF009
-        Backbone("I3D", "tiny_r3d", SMALL), Backbone("I3D", "tiny_r2plus1d", SMALL), Backbone("I3D", "i3d_tinyvirat")
+        Backbone("I3D", "tiny_r3d", SMALL), Backbone("I3D", "tiny_r3d", SMALL), Backbone("I3D", "i3d_tinyvirat")
     )
     seeds: int = scaled(1, 1, 3)
-    epochs: int = scaled(1, 8, 500)
+    epochs: int = scaled(1, 6, 500)
     batch: int = scaled(8, 12, 24)
     lr: float = scaled(2e-3, 2e-3, 2e-4)
