@@ -332,7 +332,7 @@ class ProgressiveDvsr(Notebook):
     held: int | None = scaled(4, 32, None)  # to test on
     shown: int = scaled(1, 3, 6)
     restoration: Restoration = scaled(  # noqa: RUF009
-        Restoration(4, 1, True, 8, 10, (4,), 3e-3, "cosine", 4),
+        Restoration(4, 1, True, 8, 10, (4,), 3e-3, "cosine", 3),
         Restoration(16, 2, True, 8, 20, (4,), 1e-3, "cosine", 36),
         Restoration(32, 4, False, 16, 500, (128, 64, 24), 2e-4, "constant", 200),
     )
@@ -362,7 +362,7 @@ class ForegroundAttention(Notebook):
     test: int | None = scaled(16, 200, None)
     large: int | None = scaled(8, 64, None)  # clips that teach super-resolution
     restoration: Restoration = scaled(  # noqa: RUF009
-        Restoration(4, 1, True, 8, 10, (4,), 3e-3, "cosine", 4),
+        Restoration(4, 1, True, 8, 10, (4,), 3e-3, "cosine", 3),
         Restoration(8, 2, True, 8, 10, (4,), 2e-3, "cosine", 24),
         Restoration(32, 4, False, 16, 500, (64, 20), 2e-4, "constant", 200),
     )
@@ -396,7 +396,7 @@ class LowResolution(Notebook):
     kept: int | None = scaled(8, 8, None)
     crop: int = scaled(32, 32, 112)
     restoration: Restoration = scaled(  # noqa: RUF009
-        Restoration(4, 1, True, 8, 10, (4,), 3e-3, "cosine", 4),
+        Restoration(4, 1, True, 8, 10, (4,), 3e-3, "cosine", 3),
         Restoration(8, 2, True, 8, 10, (4,), 2e-3, "cosine", 36),
         Restoration(32, 4, False, 16, 500, (128, 64, 24), 2e-4, "constant", 200),
     )
