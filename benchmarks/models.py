@@ -22,7 +22,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tinylib.models import CLASSIFIERS, create
-from tinylib.models.i3d import I3D, MaxPoolSame, Unit3D, same_padding
+from tinylib.models.common import VideoClassifier
+from tinylib.models.i3d import MaxPoolSame, Unit3D, same_padding
 from tinylib.models.profile import complexity, throughput
 from tinylib.models.resnet3d import HaraBlock
 
@@ -76,7 +77,7 @@ class HaraOfficialBlock(nn.Module):
         return F.relu(y + x)
 
 
-def official(name: str, ours: nn.Module) -> nn.Module:
+def official(name: str, ours: VideoClassifier) -> nn.Module:
     """The official formulation with the weights of `ours`."""
     if name in ("r3d18_torchvision", "r2plus1d18"):
         from torchvision.models import video
@@ -131,13 +132,12 @@ def against_official(arguments: argparse.Namespace) -> None:
         "| network | input | step | ours | ours ms | official ms | ratio |\n| --- | --- | --- | --- | --- | --- | --- |"
     )
     for name in arguments.only or ["i3d", "i3d_tinyvirat", "r3d18_2018", "r3d50", "r3d18_torchvision", "r2plus1d18"]:
-        ours = create(name, num_classes=400).to(device)
+        ours = create(name, num_classes=400, dropout=0.0).to(device)
         theirs = official(name, ours).to(device)
-        if isinstance(ours, I3D):
-            ours.dropout.p = theirs.dropout.p = 0.0
         video = torch.rand(arguments.batch, 3, arguments.frames, arguments.size, arguments.size, device=device)
         with torch.no_grad():
-            shown = video if name not in ("r3d18_torchvision", "r2plus1d18") else (video - ours.mean) / ours.std
+            bare = name in ("r3d18_torchvision", "r2plus1d18")  # torchvision normalises in its transforms
+            shown = ours.normalise(video) if bare else video
             torch.testing.assert_close(ours.eval()(video), theirs.eval()(shown), rtol=1e-3, atol=1e-3)
         modes = {"fp32": (False, False, False), "channels last": (True, False, False), "+ bf16": (True, True, False)}
         if arguments.compile:
@@ -149,7 +149,8 @@ def against_official(arguments: argparse.Namespace) -> None:
                 if last:
                     mine = mine.to(memory_format=torch.channels_last_3d)
                     clip = video.to(memory_format=torch.channels_last_3d)
-                mine = torch.compile(mine) if compiled else mine
+                if compiled:
+                    mine.compile()
                 a, b, ratio = compare(stepper(mine, clip, train=train, bf16=bf16), base, arguments.rounds)
                 shape = f"{arguments.batch}x{arguments.frames}x{arguments.size}"
                 kind = "train" if train else "infer"
@@ -186,9 +187,8 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    print(
-        f"torch {torch.__version__}, {torch.get_num_threads()} threads, {'cuda' if torch.cuda.is_available() else 'cpu'}\n"
-    )
+    where = "cuda" if torch.cuda.is_available() else "cpu"
+    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {where}\n")
     (cost if arguments.what == "cost" else against_official)(arguments)
 
 

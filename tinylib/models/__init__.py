@@ -10,10 +10,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from torch import nn
-
 from tinylib.errors import UsageError
-from tinylib.models.common import IMAGENET_MEAN, IMAGENET_STD
+from tinylib.models.common import IMAGENET_MEAN, IMAGENET_STD, VideoClassifier
 from tinylib.models.csn import CSN
 from tinylib.models.i3d import I3D
 from tinylib.models.r2plus1d import R2Plus1D, R2Plus1DHara
@@ -21,7 +19,7 @@ from tinylib.models.resnet3d import HARA_2018_MEAN, HARA_2018_STD, ResNet3D, Vid
 from tinylib.models.tiny import TinyR2Plus1D, TinyR3D
 from tinylib.models.uniformer import UniFormer
 
-CLASSIFIERS: dict[str, Callable[..., nn.Module]] = {
+CLASSIFIERS: dict[str, Callable[..., VideoClassifier]] = {
     # I3D: the released network (TinyAction: 32 x 224 x 224, time="max"), and TinyVIRAT's at 16 x 112 x 112
     "i3d": partial(I3D, second_pool=True),
     "i3d_tinyvirat": partial(I3D, second_pool=False),
@@ -75,7 +73,7 @@ CLASSIFIERS: dict[str, Callable[..., nn.Module]] = {
 }
 
 
-def create(name: str, **explicit: Any) -> nn.Module:
+def create(name: str, **explicit: Any) -> VideoClassifier:
     """The classifier `name` with the given constructor arguments; UsageError lists the names there are."""
     if name not in CLASSIFIERS:
         raise UsageError(f"no classifier {name!r}; there are {', '.join(CLASSIFIERS)}")
