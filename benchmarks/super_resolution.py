@@ -9,7 +9,7 @@ VIRAT's objects file): 112 px around each person, and those who enter in the las
 Several sources may be given: they are trained and tested together. x4: 28 -> 112 px, 16 frames.
 
 Measured on two busy cores, gain over bicubic with 95% intervals over groups: six classes of UCF-101, 15 CPU minutes,
-+1.76 dB [1.28, 2.29], SSIM +0.058, on 40 clips of 22 groups; people in PETS 2009 and four VIRAT videos, 14 CPU
++1.76 dB [1.28, 2.29], SSIM +0.058, on 40 clips of 22 groups; people in PETS 2009 and four VIRAT videos, 13 CPU
 minutes, +1.56 dB [1.40, 1.73], SSIM +0.096, on 32 clips of 7 people (the cameras are those of the training clips).
 """
 
