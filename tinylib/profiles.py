@@ -391,8 +391,8 @@ class LowResolution(Notebook):
     low: tuple[int, ...] = scaled((6, 12), (14, 28), (14, 28))
     smallest: int = scaled(32, 64, 112)  # clips that are smaller of themselves do not take part
     classes: int = scaled(3, 6, 26)  # largest of what multi-label data is read as
-    train: int | None = scaled(16, 120, None)  # clips, drawn by seed
-    test: int | None = scaled(12, 80, None)
+    train: int | None = scaled(16, 96, None)  # clips, drawn by seed
+    test: int | None = scaled(12, 64, None)
     kept: int | None = scaled(8, 8, None)
     crop: int = scaled(32, 32, 112)
     restoration: Restoration = scaled(  # noqa: RUF009
@@ -404,6 +404,6 @@ class LowResolution(Notebook):
         Backbone("I3D", "tiny_r3d", SMALL), Backbone("I3D", "tiny_r3d", SMALL), Backbone("I3D", "i3d_tinyvirat")
     )
     seeds: int = scaled(1, 1, 3)
-    epochs: int = scaled(1, 6, 500)
+    epochs: int = scaled(1, 5, 500)
     batch: int = scaled(8, 12, 24)
     lr: float = scaled(2e-3, 2e-3, 2e-4)
