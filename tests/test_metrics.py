@@ -231,3 +231,12 @@ def test_macro_f1_never_exceeds_the_mean_of_precision_and_recall(seed, threshold
     np.testing.assert_allclose(
         metrics.average_precision(scores, targets), metrics.average_precision(scores[order], targets[order])
     )
+
+
+def test_one_source_video_has_no_interval():
+    scores, targets = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.7]]), np.array([[1, 0], [0, 1], [0, 1]])
+    low, high = metrics.bootstrap(lambda weights: weights.sum(1), ["a", "a", "a"])
+    assert np.isnan([low, high]).all()
+    table = metrics.evaluate(scores, targets, ["a", "a", "a"])
+    assert table[["low", "high"]].isna().all(axis=None)
+    assert metrics.evaluate(scores, targets, ["a", "a", "b"])[["low", "high"]].notna().all(axis=None)

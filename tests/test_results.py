@@ -152,3 +152,10 @@ def test_which_code_and_which_machine(monkeypatch):
     assert results.commit().startswith("v")
     results.commit.cache_clear()
     assert re.fullmatch(r"CPU, \d+ cores", results.device_name(torch.device("cpu")))
+
+
+def test_an_interval_that_is_not_there_is_null(tmp_path):
+    results.record(tmp_path, [row(low=float("nan"), high=float("nan")), row("ResNet-50", value=0.3)])
+    first = json.loads((tmp_path / "results.jsonl").read_text().splitlines()[0])
+    assert (first["low"], first["high"]) == (None, None)
+    assert results.orderings("tinyvirat", "Table II", results.load(tmp_path))["held"].tolist() == ["leans yes"]

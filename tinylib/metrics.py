@@ -203,7 +203,12 @@ def interval(values: Floats, level: float = 0.95) -> tuple[float, float]:
 def bootstrap(
     statistic: Statistic, groups: ArrayLike, *, n: int = 1000, seed: int = 0, level: float = 0.95
 ) -> tuple[float, float]:
-    """Percentile interval of `statistic(weights (R, N)) -> (R,)` under resampling of whole groups."""
+    """Percentile interval of `statistic(weights (R, N)) -> (R,)` under resampling of whole groups.
+
+    NaN where there is only one group: a single source video says nothing of how much videos differ.
+    """
+    if len(np.unique(np.asarray(groups))) < 2:
+        return float("nan"), float("nan")
     return interval(statistic(resamples(groups, n, seed)), level)
 
 
@@ -231,8 +236,9 @@ def evaluate(
     """Every metric of one split with its interval: columns metric, value, low, high, seeds, n (clips).
 
     scores: (N, classes), or (seeds, N, classes) of equal runs with other seeds: the value is then the mean over the
-    seeds, and each resample draws source videos and, among them, seeds.
+    seeds, and each resample draws source videos and, among them, seeds. One source video alone has no interval (NaN).
     """
+    lone = len(np.unique(np.asarray(groups))) < 2
     runs, truth = np.asarray(scores, dtype=np.float64), np.asarray(targets)
     runs = runs[None] if runs.ndim == 2 else runs
     weights = np.concatenate([np.ones((1, runs.shape[1])), resamples(groups, n, seed)])  # row 0: the split itself
@@ -242,6 +248,8 @@ def evaluate(
     for metric in table[0]:
         values = np.stack([run[metric] for run in table])  # (seeds, 1 + n)
         low, high = interval(np.take_along_axis(values[:, 1:].T, drawn, axis=1).mean(axis=1), level)
+        if lone:
+            low = high = float("nan")
         rows.append({"metric": metric, "value": values[:, 0].mean(), "low": low, "high": high})
     return pd.DataFrame(rows).assign(seeds=len(runs), n=len(truth))
 

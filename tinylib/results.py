@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import math
 import os
 import subprocess
 from collections.abc import Iterable
@@ -47,6 +48,11 @@ class Row:
     commit: str
     seconds: float | None = None
     device: str
+
+    def __post_init__(self) -> None:
+        for name in ("low", "high"):  # an interval that is not there: JSON has no NaN
+            bound = getattr(self, name)
+            object.__setattr__(self, name, None if bound is None or math.isnan(bound) else bound)
 
 
 def record(run_dir: str | Path, rows: Iterable[Row]) -> None:
