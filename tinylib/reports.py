@@ -196,7 +196,7 @@ def _statuses(jobs: dict[str, Job], scheduler: str | None) -> Iterable[Status]:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         workers = len(first.gpus) or max(1, cores // (first.threads or 1))
         cluster = LocalCluster(
-            n_workers=workers, threads_per_worker=1, processes=False, dashboard_address=None, silence_logs="ERROR"
+            n_workers=workers, threads_per_worker=1, processes=False, dashboard_address=":0", silence_logs="ERROR"
         )
         client = Client(cluster)
     try:

@@ -84,4 +84,4 @@ def test_every_notebook_runs_in_smoke(tmp_path):
     assert [(s.name, s.error) for s in statuses if s.state != "done"] == []
     for status in statuses:
         page = (tmp_path / "out" / f"{status.name}.html").read_text(encoding="utf-8")
-        assert "Traceback" not in page
+        assert "Traceback (most recent call last)" not in page

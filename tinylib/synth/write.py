@@ -110,7 +110,7 @@ def _spread(todo: list[Shoot], out: Path, workers: int | None, scheduler: str | 
 
     cluster = None
     if scheduler is None:
-        cluster = LocalCluster(n_workers=min(workers, len(todo)), threads_per_worker=1, dashboard_address=None)
+        cluster = LocalCluster(n_workers=min(workers, len(todo)), threads_per_worker=1, dashboard_address=":0")
     try:
         with Client(scheduler or cluster) as client:
             jobs = [client.submit(film, shoot, out.absolute(), pure=False) for shoot in todo]
