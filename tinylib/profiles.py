@@ -278,6 +278,9 @@ class Baselines(Notebook):
     seeds: int = scaled(1, 1, 3)  # runs a row, from `seed` on
     clips: int | None = scaled(24, None, None)  # a split, drawn at random; None is all
     timed: float = scaled(0.1, 0.5, 5.0)  # seconds of timing a network
+    sizes: tuple[int, ...] = scaled(
+        (28,), (28, 56, 112), (28, 56, 112, 224)
+    )  # px at which the published ones are timed
     rows: tuple[Baseline, ...] = scaled(
         (
             Baseline("tinyaction", "Table 2", "R(2+1)D", "tiny_r2plus1d", 4, 16, 12, 1, 2e-3),
