@@ -239,4 +239,6 @@ def test_one_source_video_has_no_interval():
     assert np.isnan([low, high]).all()
     table = metrics.evaluate(scores, targets, ["a", "a", "a"])
     assert table[["low", "high"]].isna().all(axis=None)
+    assert metrics.spelled(0.5, low, high) == "0.500"
+    assert metrics.spelled(0.5, 0.25, 0.75, digits=2) == "0.50 [0.25, 0.75]"
     assert metrics.evaluate(scores, targets, ["a", "a", "b"])[["low", "high"]].notna().all(axis=None)

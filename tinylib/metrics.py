@@ -212,6 +212,12 @@ def bootstrap(
     return interval(statistic(resamples(groups, n, seed)), level)
 
 
+def spelled(value: float, low: float, high: float, *, digits: int = 3) -> str:
+    """A number with its interval, or alone where there is none."""
+    alone = f"{value:.{digits}f}"
+    return alone if np.isnan(low) else f"{alone} [{low:.{digits}f}, {high:.{digits}f}]"
+
+
 def _summaries(scores: Floats, targets: NDArray[Any], threshold: ArrayLike, weights: Floats) -> dict[str, Floats]:
     if targets.ndim == 1:
         return {f"top-{k}": topk(scores, targets, k, weights=weights) for k in (1, 5) if k < scores.shape[1]}
