@@ -289,11 +289,11 @@ class Baselines(Notebook):
         (
             Baseline("tinyaction", "Table 2", "I3D", "i3d", 8, 32, 16, 4, 1e-3),
             Baseline("tinyaction", "Table 2", "Resnet-3D", "r3d18", 8, 28, 16, 5, 1e-3, NARROW_STEM),
-            Baseline("tinyaction", "Table 2", "R(2+1)D", "r2plus1d50", 8, 28, 16, 5, 1e-3, (SHALLOW, *NARROW)),
-            Baseline("tinyaction", "Table 2", "WideResNet-3D", "wrn50", 8, 28, 16, 5, 1e-3, (SHALLOW, *NARROW_STEM)),
-            Baseline("tinyvirat", "Table II", "I3D", "i3d_tinyvirat", 8, 32, 16, 3, 2e-4),
+            Baseline("tinyaction", "Table 2", "R(2+1)D", "r2plus1d50", 8, 28, 16, 4, 1e-3, (SHALLOW, *NARROW)),
+            Baseline("tinyaction", "Table 2", "WideResNet-3D", "wrn50", 8, 28, 16, 4, 1e-3, (SHALLOW, *NARROW_STEM)),
+            Baseline("tinyvirat", "Table II", "I3D", "i3d_tinyvirat", 8, 24, 16, 3, 2e-4),
             Baseline("tinyvirat", "Table II", "ResNet-50", "r3d50_2018", 8, 28, 16, 5, 2e-4, (SHALLOW, *NARROW_STEM)),
-            Baseline("tinyvirat", "Table II", "WideResNet", "wrn50", 8, 28, 16, 5, 2e-4, (SHALLOW, *NARROW_STEM)),
+            Baseline("tinyvirat", "Table II", "WideResNet", "wrn50", 8, 28, 16, 4, 2e-4, (SHALLOW, *NARROW_STEM)),
         ),
         (
             Baseline("tinyaction", "Table 2", "I3D", "i3d", 32, 224, 24, 200, 1e-3, (("time", "max"),)),
