@@ -5,20 +5,21 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinylib import models, profiles
+from tinylib import models, parameters
 from tinylib.errors import UsageError
-from tinylib.profiles import PROFILES, Baselines, DatasetStatistics, Notebook
+from tinylib.parameters import PROFILES, Notebook
+from tinylib.profiles import Baselines, DatasetStatistics
 
 NOTEBOOKS = Notebook.__subclasses__()
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS)
-@pytest.mark.parametrize("profile", profiles.PROFILES)
+@pytest.mark.parametrize("profile", parameters.PROFILES)
 def test_every_column_is_of_its_declared_types(notebook, profile):
     settings = notebook.of(profile)
     for line in notebook.right():
-        assert profiles.conforms(getattr(settings, line.name), line.hint), line.name
-    assert [f.name for f in fields(notebook)][:5] == list(profiles.COMMON)
+        assert parameters.conforms(getattr(settings, line.name), line.hint), line.name
+    assert [f.name for f in fields(notebook)][:5] == list(parameters.COMMON)
 
 
 def test_a_profile_is_its_column_and_overrides_win():
@@ -79,7 +80,7 @@ def test_full_baselines_are_the_papers_settings():
 
 
 def test_declared_reads_annotated_literals_only():
-    lines = profiles.declared("scale: int = 8\nnames: list[str] = ['a']\nlow: float | None = None")
+    lines = parameters.declared("scale: int = 8\nnames: list[str] = ['a']\nlow: float | None = None")
     assert [(d.name, d.hint, d.value) for d in lines] == [
         ("scale", "int", 8),
         ("names", "list[str]", ["a"]),
@@ -87,16 +88,16 @@ def test_declared_reads_annotated_literals_only():
     ]
     for wrong in ("scale = 8", "scale: int = 2 * 4", "import os"):
         with pytest.raises(UsageError, match="parameters cell"):
-            profiles.declared(wrong)
+            parameters.declared(wrong)
 
 
 @given(st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.lists(st.integers())))
 def test_conforms_agrees_with_isinstance(value):
     is_int = isinstance(value, int) and not isinstance(value, bool)
-    assert profiles.conforms(value, "int") == is_int
-    assert profiles.conforms(value, "float | None") == (value is None or is_int or isinstance(value, float))
-    assert profiles.conforms(value, "list[int]") == isinstance(value, list)
-    assert profiles.conforms([value], "tuple[str, ...]") == isinstance(value, str)
+    assert parameters.conforms(value, "int") == is_int
+    assert parameters.conforms(value, "float | None") == (value is None or is_int or isinstance(value, float))
+    assert parameters.conforms(value, "list[int]") == isinstance(value, list)
+    assert parameters.conforms([value], "tuple[str, ...]") == isinstance(value, str)
 
 
 def test_relative_paths_start_at_the_folder_that_holds_the_notebooks(tmp_path, monkeypatch):

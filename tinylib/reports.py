@@ -20,9 +20,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from tinylib import profiles
 from tinylib.errors import UsageError
 from tinylib.files import write_json, write_text
+from tinylib.parameters import PROFILES, Declared, check_parameters, declared, home
 from tinylib.results import commit, device_name
 
 DATA = ("01_build_tinyvirat",)
@@ -101,10 +101,10 @@ def run(
     scheduler: address of a dask scheduler that shares the folder (default: this machine); parameters: passed to every
     notebook that has them. Unknown or ill-typed parameters are a UsageError before anything runs.
     """
-    folder = Path(notebooks) if notebooks else profiles.home() / "notebooks"
+    folder = Path(notebooks) if notebooks else home() / "notebooks"
     from tinylib.pages import index_page
 
-    target = (Path(out) if out else profiles.home() / "reports" / profile).resolve()
+    target = (Path(out) if out else home() / "reports" / profile).resolve()
     jobs = plan(folder, profile, only, target, dict(parameters or {}), force=force, remote=scheduler is not None)
     earlier = [read_status(target, file.stem) for file in (target / "status").glob("*.json")]
     statuses = {status.name: status for status in earlier if status}
@@ -123,24 +123,24 @@ def plan(
     sources = {path.stem: path for path in sorted(folder.glob("[0-9][0-9]_*.ipynb"))}
     if not sources:
         raise UsageError(f"{folder}: no notebooks here (expected 01_….ipynb and so on)")
-    if profile not in profiles.PROFILES:
-        raise UsageError(f"profile must be one of {', '.join(profiles.PROFILES)}, got {profile!r}")
+    if profile not in PROFILES:
+        raise UsageError(f"profile must be one of {', '.join(PROFILES)}, got {profile!r}")
     for asked in only:
         if not any(name == asked or name.split("_")[0] == asked.zfill(2) for name in sources):
             raise UsageError(f"--only {asked}: no such notebook; there are {', '.join(sources)}")
     chosen = [n for n in sources if not only or n in only or n.split("_")[0] in {o.zfill(2) for o in only}]
     right = {name: declared_parameters(sources[name]) for name in chosen}
     known = {line.name: line for lines in right.values() for line in lines}
-    profiles.check_parameters(parameters, list(known.values()), "the notebooks")
+    check_parameters(parameters, list(known.values()), "the notebooks")
     threads, gpus = _share()
     cell, whole = LIMITS[profile]
     jobs: dict[str, Job] = {}
     for name in _ordered(chosen):
         names = {line.name for line in right[name]}
         given: dict[str, Any] = {"profile": profile, "run_dir": str(out / "runs" / name)}
-        given |= {"data_root": str(profiles.home() / "data")} | parameters
+        given |= {"data_root": str(home() / "data")} | parameters
         given = {k: v for k, v in given.items() if k in names}
-        profiles.check_parameters(given, right[name], name)
+        check_parameters(given, right[name], name)
         before = [jobs[b].fingerprint for b in before_of(name, chosen)]
         print_of = hashlib.sha256(
             json.dumps([_code(sources[name]), given, package_digest(), before]).encode()
@@ -275,7 +275,7 @@ def _papermill(job: Job) -> str:
         "-l",
         "python",
     ]
-    command += ["--cwd", str(profiles.home()), "--log-level", "ERROR"]
+    command += ["--cwd", str(home()), "--log-level", "ERROR"]
     with subprocess.Popen(
         command, env=_environment(job), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
     ) as p:
@@ -328,13 +328,13 @@ def _kill(pid: int) -> None:
         process.kill()
 
 
-def declared_parameters(notebook: Path) -> list[profiles.Declared]:
+def declared_parameters(notebook: Path) -> list[Declared]:
     """What the cell tagged `parameters` declares."""
     cells = [c for c in _cells(notebook) if "parameters" in c.get("metadata", {}).get("tags", [])]
     if len(cells) != 1:
         raise UsageError(f"{notebook}: expected one cell tagged `parameters`, found {len(cells)}")
     try:
-        return profiles.declared("".join(cells[0]["source"]))
+        return declared("".join(cells[0]["source"]))
     except (UsageError, SyntaxError) as error:
         raise UsageError(f"{notebook}: {error}") from None
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tinylib import profiles, reports
+from tinylib import parameters, profiles, reports
 
 FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
@@ -58,8 +58,8 @@ def test_it_displays_nothing_that_hangs_an_executor(notebook):
 
 def test_its_parameters_are_typed_literals_that_its_settings_know(notebook):
     lines = reports.declared_parameters(notebook)
-    assert tuple(line.name for line in lines[:5]) == profiles.COMMON
-    assert all(profiles.conforms(line.value, line.hint) for line in lines)
+    assert tuple(line.name for line in lines[:5]) == parameters.COMMON
+    assert all(parameters.conforms(line.value, line.hint) for line in lines)
     assert lines[0].value == "smoke"
     assert lines[4].value == f"runs/{notebook.stem}"
     loading = source(cells(notebook)[1])
@@ -69,7 +69,7 @@ def test_its_parameters_are_typed_literals_that_its_settings_know(notebook):
     assert SETTINGS[name].of("full").run_dir == lines[4].value
 
 
-SETTINGS = {kind.__name__: kind for kind in profiles.Notebook.__subclasses__()}
+SETTINGS = {name: kind for name, kind in vars(profiles).items() if hasattr(kind, "load")}
 
 
 def test_the_graph_names_only_notebooks_of_the_plan():
