@@ -1,0 +1,41 @@
+"""Every picture of the notebooks: functions from plain data to a matplotlib `Figure`, in one style.
+
+They draw on `Figure` objects, never through pyplot, so nothing is global, nothing leaks, and no backend is needed.
+"""
+
+from tinylib.figures.charts import (
+    actor_sizes,
+    class_counts,
+    class_scores,
+    confusion,
+    grouped_bars,
+    histograms,
+    learning_curves,
+    scatter,
+    stacked_sizes,
+    timeline,
+)
+from tinylib.figures.pictures import attention_grid, contact_sheet, full_frame, side_by_side
+from tinylib.figures.style import PALETTE, Figure, banner, png, styled
+
+__all__ = [
+    "PALETTE",
+    "Figure",
+    "actor_sizes",
+    "attention_grid",
+    "banner",
+    "class_counts",
+    "class_scores",
+    "confusion",
+    "contact_sheet",
+    "full_frame",
+    "grouped_bars",
+    "histograms",
+    "learning_curves",
+    "png",
+    "scatter",
+    "side_by_side",
+    "stacked_sizes",
+    "styled",
+    "timeline",
+]

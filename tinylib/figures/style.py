@@ -1,0 +1,87 @@
+"""The one style: colours, axes, and a `Figure` that a notebook shows whatever its backend is."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import matplotlib
+import matplotlib.figure
+from cycler import cycler
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
+
+# Okabe-Ito: told apart by colour-blind readers, in print and on screen
+BLUE, ORANGE, GREEN, PINK, YELLOW, SKY, BLACK = (
+    "#0072b2",
+    "#d55e00",
+    "#009e73",
+    "#cc79a7",
+    "#e69f00",
+    "#56b4e9",
+    "#222222",
+)
+PALETTE = (BLUE, ORANGE, GREEN, PINK, YELLOW, SKY, BLACK)
+STYLE: Any = {
+    "font.size": 10,
+    "axes.titlesize": 11,
+    "axes.titlelocation": "left",
+    "axes.titleweight": "bold",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#7b8794",
+    "axes.labelcolor": "#323f4b",
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#e4e7eb",
+    "xtick.color": "#52606d",
+    "ytick.color": "#52606d",
+    "legend.frameon": False,
+    "axes.prop_cycle": cycler(color=PALETTE),
+    "figure.dpi": 110,
+    "image.cmap": "inferno",
+}
+
+
+styled = matplotlib.rc_context(STYLE)  # as a decorator
+
+
+class Figure(matplotlib.figure.Figure):
+    """A figure that a notebook shows as a picture whatever its backend is."""
+
+    def _repr_png_(self) -> bytes:
+        return png(self)
+
+
+@styled
+def png(figure: matplotlib.figure.Figure) -> bytes:
+    data = io.BytesIO()
+    figure.savefig(data, format="png", bbox_inches="tight", facecolor="white")
+    return data.getvalue()
+
+
+def axes_grid(
+    rows: int = 1, columns: int = 1, *, size: tuple[float, float], **sharing: Any
+) -> tuple[Figure, NDArray[Any]]:
+    figure = Figure(figsize=size, layout="constrained")
+    return figure, figure.subplots(rows, columns, squeeze=False, **sharing)
+
+
+def plain(axes: Axes) -> None:
+    axes.grid(False)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+
+
+def banner(figure: matplotlib.figure.Figure, text: str) -> matplotlib.figure.Figure:
+    """Say over the picture which data it is from, such as 'SynthVIRAT (synthetic): not the papers' videos'."""
+    figure.suptitle(text, fontsize=9, color=ORANGE, x=0.01, ha="left")
+    return figure
+
+
+def wrap(text: str, width: int) -> str:
+    import textwrap
+
+    return "\n".join(textwrap.wrap(text, width)[:3])
