@@ -40,6 +40,8 @@ class ClipDataset(Dataset[Batch]):
     size, resize, fit: as in `store.resize_video`; size None keeps the stored size.
     extra: further items (place in the index, mirrored?), as the winner's copies of tail clips (D18); `mirror` is the
     label permutation that goes with a mirrored clip (left and right turns swap).
+    high: another store of the same index and the same frames, of clips of one size; items then hold "high" beside
+    "video": the same frames, seen better (for a teacher).
     """
 
     def __init__(
@@ -56,12 +58,15 @@ class ClipDataset(Dataset[Batch]):
         views: Literal["train", "centre", "test"] = "train",
         extra: Sequence[tuple[int, bool]] = (),
         mirror: Sequence[int] | NDArray[np.int64] | None = None,
+        high: ClipStore | None = None,
     ):
         if views not in ("train", "centre", "test"):
             raise UsageError(f"views {views!r}: expected 'train', 'centre' or 'test'")
         if store is not None and store.recipe["index"] != index.digest():
             raise UsageError(f"{store.file}: the store of another index than {index.name} {index.split}")
-        self.index, self.store, self.seed, self.epoch = index, store, seed, 0
+        if high is not None and (high.recipe["index"] != index.digest() or high.size is None):
+            raise UsageError(f"{high.file}: the high resolution must be a store of this index, of clips of one size")
+        self.index, self.store, self.high, self.seed, self.epoch = index, store, high, seed, 0
         self.frames, self.size, self.resize, self.fit = frames, size, resize, fit
         self.random = views == "train"
         self._sample = make_sampler(sampler, frames, self.random) if isinstance(sampler, str) else sampler
@@ -110,13 +115,16 @@ class ClipDataset(Dataset[Batch]):
             video = self.store.take(clips, np.stack(wanted))
         else:
             video = self._one_by_one(clips, wanted)
+        pixels = {"video": video}
+        if self.high is not None:
+            pixels["high"] = self.high.take(clips, np.stack(wanted))
         label = self._targets[torch.from_numpy(clips)]
         if flipped.any():
-            video[flipped] = video[flipped, :, :, ::-1]
+            for frames in pixels.values():
+                frames[flipped] = frames[flipped, :, :, ::-1]
             if self._mirror is not None:
                 label = mirrored(label, torch.from_numpy(self._mirror), torch.from_numpy(flipped))
-        return {
-            "video": torch.from_numpy(video),
+        return {name: torch.from_numpy(frames) for name, frames in pixels.items()} | {
             "label": label,
             "clip_id": [self.index.clips[clip].clip_id for clip in clips],
             "index": torch.from_numpy(clips),
@@ -211,6 +219,14 @@ def mirrored(label: Tensor, mirror: Tensor, which: Tensor) -> Tensor:
     return torch.where(which[:, None] if label.dim() == 2 else which, swapped, label)
 
 
+def _channels_first(video: Tensor, flipped: Tensor) -> Tensor:
+    """(B, T, H, W, 3) -> (B, 3, T, H, W), the samples `flipped` (B,) mirrored."""
+    video = video.permute(0, 4, 1, 2, 3)
+    if flipped.any():
+        video = torch.where(flipped.to(video.device)[:, None, None, None, None], video.flip(-1), video)
+    return video
+
+
 def to_unit(video: Tensor, out: Tensor | None = None) -> Tensor:
     """uint8 (B, ...) to float32 in [0, 1], into `out` where it is given."""
     if out is None:
@@ -229,7 +245,8 @@ class BatchTransform(nn.Module):
     range of the crop's side relative to `size`, resized back bilinearly (jitter of STAT S10; (1, 1): none). flip:
     probability of mirroring a sample, whose labels then follow `mirror`. degrade: function (video, seeds) -> video.
     reuse: write every batch into the same memory, over the one before (fresh memory costs a CPU more than the work).
-    All draws come from the samples' own seeds, on the CPU: the same on every device and in every batch.
+    All draws come from the samples' own seeds, on the CPU: the same on every device and in every batch. "high", where a
+    batch has it, is brought to [0, 1] and mirrored with "video"; a crop of both is not defined (UsageError).
     """
 
     def __init__(
@@ -256,14 +273,17 @@ class BatchTransform(nn.Module):
         video, label = self._crop(batch["video"], draws[:, 1:]), batch["label"]
         if not video.is_floating_point():
             video = to_unit(video, self._buffer(video) if self.reuse else None)
-        video = video.permute(0, 4, 1, 2, 3)
-        if flipped.any():
-            which = flipped.to(video.device)
-            video = torch.where(which[:, None, None, None, None], video.flip(-1), video)
-            label = label if self.mirror is None else mirrored(label, self.mirror, flipped)
+        video = _channels_first(video, flipped)
+        if flipped.any() and self.mirror is not None:
+            label = mirrored(label, self.mirror, flipped)
         if self.degrade is not None:
             video = self.degrade(video, batch["seed"])
-        return batch | {"video": video, "label": label}
+        pixels = {"video": video}
+        if "high" in batch:
+            if self.size is not None:
+                raise UsageError("size: batches with high resolution beside the low cannot be cropped")
+            pixels["high"] = _channels_first(to_unit(batch["high"]), flipped)
+        return batch | pixels | {"label": label}
 
     def _buffer(self, video: Tensor) -> Tensor:
         if self._memory.numel() < video.numel() or self._memory.device != video.device:

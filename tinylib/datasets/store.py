@@ -176,7 +176,8 @@ class ClipStore:
 
         def rendered(start: int) -> Iterator[Any]:
             for clip, video in zip(index.clips[start:], videos(start), strict=True):
-                yield np.ascontiguousarray(video), _source(index.file(clip)), None
+                file = index.file(clip)
+                yield np.ascontiguousarray(video), _source(file) if file.is_file() else (0, 0, ""), None
 
         return cls._made(index, Path(file), recipe, rendered, False)
 

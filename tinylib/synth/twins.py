@@ -6,6 +6,7 @@ A twin is rendered anew from the seeds in the truth files, through the window th
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -20,9 +21,9 @@ from tinylib.datasets.index import Clip
 from tinylib.datasets.kpf import read_kpf
 from tinylib.errors import DataError, UsageError
 from tinylib.synth.camera import Camera
-from tinylib.synth.render import Backdrop, Drawing, Image, fill
+from tinylib.synth.render import Backdrop, Drawing, Image, fill, outline
 from tinylib.synth.scene import paint
-from tinylib.synth.script import Script
+from tinylib.synth.script import Act, Script
 from tinylib.synth.sensor import Chain
 from tinylib.synth.write import FOLDERS, Stand, read_truth
 
@@ -42,15 +43,28 @@ class Twin:
         return np.asarray(self.masks.any(1))
 
 
-def twin(root: str | Path, clip: Clip, side: int = 112, *, sensor: bool = False, cast: Any = None) -> Twin:
+def twin(
+    root: str | Path,
+    clip: Clip,
+    side: int = 112,
+    *,
+    sensor: bool = False,
+    moments: Sequence[int] | None = None,
+    truth: bool = True,
+    cast: Any = None,
+) -> Twin:
     """Render a built clip at `side` px: clean (a true high-resolution twin), or through its camera's sensor.
 
-    root: of the generated data, or of the TinyVIRAT layout inside it. The same arguments give the same bytes. The
-    codec and the wind of the recording are left out.
+    root: of the generated data, or of the TinyVIRAT layout inside it. moments: the frames to render (default: all).
+    truth=False leaves masks and joints empty. The same arguments give the same bytes. The codec and the wind of the
+    recording are left out.
     """
     if not 8 <= side <= 512:
         raise UsageError(f"side: expected 8 to 512, got {side}")
     script, window = locate(root, clip, cast=cast)
+    if moments is not None and not all(0 <= t < window.frames for t in moments):
+        raise UsageError(f"moments: {clip.path} has frames 0 to {window.frames - 1}")
+    times = range(window.frames) if moments is None else moments
     x0, y0, x1, _ = window.box
     limits = (script.camera.width - (x1 - x0), script.camera.height - (x1 - x0))
     left, top = (min(max(at, 0), max(limit, 0)) for at, limit in zip((x0, y0), limits, strict=True))  # as it is cut
@@ -58,17 +72,15 @@ def twin(root: str | Path, clip: Clip, side: int = 112, *, sensor: bool = False,
     backdrop = paint(script.scene, camera)
     device = script.sensor.seen_at(side / (x1 - x0)) if sensor else script.sensor.clean()
     chain = Chain(device, backdrop.image, script.shoot.seed)
-    acts = [
-        act
-        for act in sorted(script.acts, key=lambda act: -act.placed.y)
-        if act.placed.start <= window.end and window.start < act.placed.start + act.placed.frames
-    ]
+    acts = [act for act in sorted(script.acts, key=lambda act: -act.placed.y) if _may_show(act, camera, window)]
     stands = [Stand(act, camera, script.scene, backdrop) for act in acts]
     kinds = tuple(kind for act in acts for kind in act.vignette.kinds)
-    masks = np.zeros((window.frames, len(kinds), side, side), bool)
+    masks = (
+        np.zeros((len(times), len(kinds), side, side), bool) if truth else np.zeros((len(times), 0, side, side), bool)
+    )
     joints: list[dict[str, NDArray[np.float32]]] = [{} for _ in kinds]
-    video = np.empty((window.frames, side, side, 3), np.uint8)
-    for t in range(window.frames):
+    video = np.empty((len(times), side, side, 3), np.uint8)
+    for row, t in enumerate(times):
         frame, patches, base = backdrop.image.copy(), [], 0
         for act, stand in zip(acts, stands, strict=True):
             count, time = len(act.vignette.kinds), t + window.start - act.placed.start
@@ -76,14 +88,28 @@ def twin(root: str | Path, clip: Clip, side: int = 112, *, sensor: bool = False,
                 patch = stand.into(frame, time)
                 if patch is not None:
                     patches.append(patch)
+                if patch is not None and truth:
                     seen = _mask(stand.poses(time)[0], count, backdrop, side, stand.zoom)
-                    masks[t] &= ~seen.any(0)  # the nearer hide the farther
-                    masks[t, base : base + count] = seen
-                _note(joints[base : base + count], act.joints(time), camera, t, window.frames)
+                    masks[row] &= ~seen.any(0)  # the nearer hide the farther
+                    masks[row, base : base + count] = seen
+                if truth:
+                    _note(joints[base : base + count], act.joints(time), camera, row, len(times))
             base += count
-        video[t] = chain.record(frame, patches, t)
-    there = [i for i in range(len(kinds)) if masks[:, i].any()]
+        video[row] = chain.record(frame, patches, t)
+    there = [i for i in range(masks.shape[1]) if masks[:, i].any()]
     return Twin(video, masks[:, there], tuple(kinds[i] for i in there), tuple(joints[i] for i in there), window)
+
+
+def _may_show(act: Act, camera: Camera, window: Window) -> bool:
+    """Whether an act, or its shadow, can be in sight; looked at every tenth frame, with room to spare."""
+    first = max(window.start - act.placed.start, 0)
+    last = min(window.end - act.placed.start, act.placed.frames - 1)
+    if first > last:
+        return False
+    boxes = np.array([outline(act.pose(float(t)), camera)[0] for t in {*range(first, last + 1, 10), last}])
+    room = 3 * (boxes[:, 2:] - boxes[:, :2]).max()
+    low, high = boxes[:, :2].min(0) - room, boxes[:, 2:].max(0) + room
+    return bool((high > 0).all() and (low < (camera.width, camera.height)).all())
 
 
 def locate(root: str | Path, clip: Clip, *, cast: Any = None) -> tuple[Script, Window]:
