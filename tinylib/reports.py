@@ -20,6 +20,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from tinylib.clusters import connect, cores
 from tinylib.errors import UsageError
 from tinylib.files import write_json, write_text
 from tinylib.parameters import PROFILES, Declared, check_parameters, declared, home
@@ -176,30 +177,20 @@ def _share() -> tuple[int, tuple[str, ...]]:
     """Threads a notebook, and the GPUs to share out: four notebooks at once on a large machine, two on two cores."""
     import torch
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     gpus = visible.split(",") if visible else [str(i) for i in range(torch.cuda.device_count())]
     if gpus and torch.cuda.is_available():
-        return max(1, cores // len(gpus)), tuple(gpus)
-    return max(1, cores // 4), ()
+        return max(1, cores() // len(gpus)), tuple(gpus)
+    return max(1, cores() // 4), ()
 
 
 def _statuses(jobs: dict[str, Job], scheduler: str | None) -> Iterable[Status]:
     """Submit the graph and yield each notebook's status as it comes."""
-    from distributed import Client, LocalCluster, as_completed
+    first = next(iter(jobs.values()))
+    workers = len(first.gpus) or max(1, cores() // (first.threads or 1))
+    with connect(scheduler, workers, processes=False) as client:  # threads do: each notebook is a process of its own
+        from distributed import as_completed
 
-    if scheduler:
-        cluster: Any = None
-        client = Client(scheduler)
-    else:  # threads are enough: each notebook runs in a process of its own
-        first = next(iter(jobs.values()))
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        workers = len(first.gpus) or max(1, cores // (first.threads or 1))
-        cluster = LocalCluster(
-            n_workers=workers, threads_per_worker=1, processes=False, dashboard_address=":0", silence_logs="ERROR"
-        )
-        client = Client(cluster)
-    try:
         futures: dict[str, Any] = {}
         for name, job in jobs.items():
             futures[name] = client.submit(execute, job, *[futures[b] for b in before_of(name, jobs)], pure=False)
@@ -211,10 +202,6 @@ def _statuses(jobs: dict[str, Job], scheduler: str | None) -> Iterable[Status]:
                 status = Status(names[future.key], "failed", error=str(result[1]).splitlines()[0])
                 status.write(jobs[status.name].out)
                 yield status
-    finally:
-        client.close()
-        if cluster:
-            cluster.close()
 
 
 def execute(job: Job, *before: Status) -> Status:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import json
 import math
-import os
 import subprocess
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from tinylib.clusters import cores
 from tinylib.errors import DataError, UsageError
 from tinylib.files import write_text
 
@@ -216,5 +216,4 @@ def device_name(device: torch.device | None = None) -> str:
     kind = device.type if device is not None else "cuda" if torch.cuda.is_available() else "cpu"
     if kind == "cuda":
         return torch.cuda.get_device_name(device)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"CPU, {cores} cores" if kind == "cpu" else kind.upper()
+    return f"CPU, {cores()} cores" if kind == "cpu" else kind.upper()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -12,6 +11,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tinylib.clusters import check_guard, cores
 from tinylib.datasets.index import (
     SPLITS,
     Clip,
@@ -222,9 +222,10 @@ def _check_folders(root: Path, workers: int | None) -> tuple[str, dict[str, int]
 def _inspect(root: Path, paths: Sequence[str], workers: int | None) -> dict[str, _File]:
     """Decode every file; in the order of `paths`."""
     full = [str(root / path) for path in paths]
-    workers = (os.cpu_count() or 1 if len(full) >= MANY else 0) if workers is None else workers
+    workers = (cores() if len(full) >= MANY else 0) if workers is None else workers
     if workers <= 1:
         return dict(zip(paths, _shown(map(_look, full), len(full)), strict=True))
+    check_guard()
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         return dict(zip(paths, _shown(pool.map(_look, full, chunksize=16), len(full)), strict=True))
 

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tinylib.clusters import connect, cores
 from tinylib.datasets.construct import Window
 from tinylib.datasets.index import read_json
 from tinylib.errors import AnnotationError, ClipError, UsageError
@@ -154,28 +153,20 @@ def run(tasks: Sequence[Task], workers: int | None, scheduler: str | None) -> It
     """Tasks with what became of them, as they finish: in this process, on local processes, or on a dask cluster."""
     if workers is not None and workers < 0:
         raise UsageError(f"workers: expected 0 or more, got {workers}")
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    workers = min(cores if workers is None else workers, len(tasks))
+    workers = min(cores() if workers is None else workers, len(tasks))
     if scheduler is None and workers <= 1:
         yield from ((task, cut(task)) for task in tasks)
         return
 
-    from distributed import Client, KilledWorker, LocalCluster, as_completed
+    with connect(scheduler, workers) as client:
+        from distributed import KilledWorker, as_completed
 
-    local: Any = None
-    if scheduler is None:
-        local = LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=":0", silence_logs="ERROR")
-    try:
-        with Client(scheduler or local) as client:
-            # the longest first, so that none is left alone at the end
-            order = sorted(tasks, key=lambda task: -task.video.stat().st_size)
-            futures = dict(zip(client.map(cut, order, pure=False), order, strict=True))
-            for future in as_completed(futures):
-                task = futures[future]
-                try:
-                    yield task, future.result()
-                except KilledWorker:
-                    yield task, Done(bad=[(str(task.video), "the processes that worked on it were killed (memory?)")])
-    finally:
-        if local is not None:
-            local.close()
+        # the longest first, so that none is left alone at the end
+        order = sorted(tasks, key=lambda task: -task.video.stat().st_size)
+        futures = dict(zip(client.map(cut, order, pure=False), order, strict=True))
+        for future in as_completed(futures):
+            task = futures[future]
+            try:
+                yield task, future.result()
+            except KilledWorker:
+                yield task, Done(bad=[(str(task.video), "the processes that worked on it were killed (memory?)")])

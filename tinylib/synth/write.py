@@ -10,7 +10,6 @@ ROOT/tinyvirat, ROOT/tinyvirat-v2              what the builder makes of it (`en
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
@@ -19,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from tinylib.clusters import connect, cores
 from tinylib.errors import UsageError
 from tinylib.files import write_json
 from tinylib.progress import Meter
@@ -101,24 +101,17 @@ def generate(
 def _spread(todo: list[Shoot], out: Path, workers: int | None, scheduler: str | None) -> Iterator[str]:
     """Film everything, in this process or on dask, longest first."""
     todo = sorted(todo, key=lambda shoot: -sum(order.frames or 90 for order in shoot.orders))
-    workers = (os.cpu_count() or 1) if workers is None else workers
+    workers = cores() if workers is None else workers
     if scheduler is None and (workers <= 1 or len(todo) <= 1):
         for shoot in todo:
             yield film(shoot, out)
         return
-    from distributed import Client, LocalCluster, as_completed
+    with connect(scheduler, min(workers, len(todo))) as client:
+        from distributed import as_completed
 
-    cluster = None
-    if scheduler is None:
-        cluster = LocalCluster(n_workers=min(workers, len(todo)), threads_per_worker=1, dashboard_address=":0")
-    try:
-        with Client(scheduler or cluster) as client:
-            jobs = [client.submit(film, shoot, out.absolute(), pure=False) for shoot in todo]
-            for job in as_completed(jobs):
-                yield job.result()
-    finally:
-        if cluster is not None:
-            cluster.close()
+        jobs = [client.submit(film, shoot, out.absolute(), pure=False) for shoot in todo]
+        for job in as_completed(jobs):
+            yield job.result()
 
 
 def _actions() -> Any:
