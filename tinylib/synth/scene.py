@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -35,6 +36,12 @@ class Scene:
     rows: tuple[float, ...]  # layout q of parking rows
     light: Light
     statics: tuple[Static, ...]
+
+    @cached_property
+    def packs(self) -> list[tuple[Static, list[Pack]]]:
+        """What stands before the camera, the farthest first, with the shapes of its groups."""
+        before = sorted((static for static in self.statics if static.at[1] > 1), key=lambda static: -static.at[1])
+        return [(static, [Pack.of([group]) for group in static.groups]) for static in before]
 
     def layout(self, x, y):  # type: ignore[no-untyped-def]
         """World ground coordinates -> layout coordinates (p along the rows, q across them)."""
@@ -227,6 +234,15 @@ def _ground(scene: Scene, x: Float, y: Float, foot: Float, tiles: Sequence[Float
     return np.asarray(colour * (1 - centre) + np.array((0.5, 0.38, 0.08), np.float32) * centre, np.float32)
 
 
+def _in_sight(pack: Pack, camera: Camera, light: Light) -> bool:
+    """Whether a standing thing or its shadow can be in the view, with room to spare."""
+    points = pack.points()
+    ground = points * (1, 1, 0) - points[:, 2:] * light.slope
+    spots, depth = camera.project(np.concatenate((points, ground)))
+    room = 8 + (pack.radii.max() * camera.f / depth.min() if pack.radii.size else 0.0)
+    return bool((spots.max(0) > -room).all() and (spots.min(0) < (camera.width + room, camera.height + room)).all())
+
+
 def paint(scene: Scene, camera: Camera, *, enlarge: int = 2) -> Backdrop:
     """The empty view, `enlarge` times finer than the camera and averaged down."""
     big = camera.scaled(enlarge)
@@ -234,14 +250,15 @@ def paint(scene: Scene, camera: Camera, *, enlarge: int = 2) -> Backdrop:
     light = scene.light
     sun_high = float(light.sun[2])
     tiles = (_tile(scene.seed, 1.15), _tile(scene.seed + 1, 0.35))
-    packs = [(static, [Pack.of([group]) for group in static.groups]) for static in scene.statics]
-    packs = [item for item in packs if item[0].at[1] > 1]
-    packs.sort(key=lambda item: -item[0].at[1])
+    things = [
+        (static, [draw(pack, big, light) for pack in packs if _in_sight(pack, big, light)])
+        for static, packs in scene.packs
+    ]
 
     shade = np.zeros((height, width), np.uint8)
-    for static, groups in packs:
+    for static, drawings in things:
         if static.casts:
-            for polygon in (s for group in groups for s in draw(group, big, light).shadows):
+            for polygon in (s for drawing in drawings for s in drawing.shadows):
                 if np.abs(polygon).max() < 30000:
                     cv2.fillPoly(shade, [fixed(polygon, (0, 0), 1)], 255, cv2.LINE_AA, 4)
     shade = np.asarray(cv2.GaussianBlur(shade, (0, 0), 0.8 * enlarge), np.uint8)
@@ -265,9 +282,8 @@ def paint(scene: Scene, camera: Camera, *, enlarge: int = 2) -> Backdrop:
         image[top : top + len(rows)] = 255 * np.clip(colour, 0, 1) ** np.float32(1 / GAMMA)
 
     depth = np.full((height, width), np.inf, np.float32)
-    for _, groups in packs:
-        for group in groups:
-            drawing = draw(group, big, light)
+    for _, drawings in things:
+        for drawing in drawings:
             if drawing.box[2] < 0 or drawing.box[0] > width or np.abs(drawing.tight).max() > 60000:
                 continue
             fill(image, drawing, (0, 0), 1)
