@@ -31,6 +31,7 @@ PARAMETERS = {
     "ircsn26": 7_803_226,
     "uniformer_b": 49_621_338,
     "uniformer_s": 21_208_538,
+    "ircsn_tiny": 335_066,
     "uniformer_tiny": 589_050,
     "tiny_r3d": 901_578,
     "tiny_r2plus1d": 785_522,

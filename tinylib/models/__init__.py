@@ -67,6 +67,7 @@ CLASSIFIERS: dict[str, Callable[..., VideoClassifier]] = {
     "uniformer_b": partial(UniFormer, depth=(5, 8, 20, 7), drop_path=0.3),
     "uniformer_s": partial(UniFormer, depth=(3, 4, 8, 3), drop_path=0.1),
     # our own, for CPUs
+    "ircsn_tiny": partial(CSN, depth=14, width=16),
     "uniformer_tiny": partial(UniFormer, depth=(1, 1, 2, 1), dims=(32, 64, 96, 128), head_dim=32, drop_path=0.0),
     "tiny_r3d": partial(TinyR3D),
     "tiny_r2plus1d": partial(TinyR2Plus1D),
