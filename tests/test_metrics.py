@@ -242,3 +242,26 @@ def test_one_source_video_has_no_interval():
     assert metrics.spelled(0.5, low, high) == "0.500"
     assert metrics.spelled(0.5, 0.25, 0.75, digits=2) == "0.50 [0.25, 0.75]"
     assert metrics.evaluate(scores, targets, ["a", "a", "b"])[["low", "high"]].notna().all(axis=None)
+
+
+def test_paired_gains_leave_out_how_hard_the_clips_are():
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(40), 5)
+    hard = np.repeat(rng.normal(0, 10, 40), 5)  # far larger than the gain, but shared by both
+    before = hard + rng.normal(0, 0.1, (3, 200))
+    value, low, high = metrics.paired(before + 1, before, groups)
+    assert value == pytest.approx(1)
+    assert (low, high) == (pytest.approx(1), pytest.approx(1))
+    value, low, high = metrics.paired(before + rng.normal(0.5, 1, (3, 200)), before, groups)
+    assert low < 0.5 < high
+    assert 0.1 < high - low < 0.6
+
+
+def test_paired_gains_know_that_seeds_differ():
+    groups, before = np.arange(50), np.zeros((2, 50))
+    after = np.stack([np.zeros(50), np.ones(50)])  # one seed gains everything, the other nothing
+    value, low, high = metrics.paired(after, before, groups)
+    assert (value, low, high) == (0.5, 0, 1)
+    value, low, high = metrics.paired(after[0], before[0], np.zeros(50))
+    assert value == 0
+    assert np.isnan([low, high]).all()

@@ -212,6 +212,22 @@ def bootstrap(
     return interval(statistic(resamples(groups, n, seed)), level)
 
 
+def paired(
+    after: ArrayLike, before: ArrayLike, groups: ArrayLike, *, n: int = 1000, seed: int = 0, level: float = 0.95
+) -> tuple[float, float, float]:
+    """Mean of `after` - `before` with its interval: values (N,), or (seeds, N), of the same clips under two treatments.
+
+    Pairing leaves out how hard the clips are. Resamples draw source videos and, among them, seeds; seed i of one is
+    paired with seed i of the other. One source video alone has no interval (NaN).
+    """
+    gaps = np.atleast_2d(np.asarray(after, dtype=np.float64) - np.asarray(before, dtype=np.float64))
+    if len(np.unique(np.asarray(groups))) < 2:
+        return float(gaps.mean()), float("nan"), float("nan")
+    means = np.stack([weighted_mean(gap, resamples(groups, n, seed)) for gap in gaps])  # (seeds, n)
+    drawn = np.random.default_rng((seed, 0x5EED)).integers(len(gaps), size=(n, len(gaps)))
+    return float(gaps.mean()), *interval(np.take_along_axis(means.T, drawn, axis=1).mean(axis=1), level)
+
+
 def spelled(value: float, low: float, high: float, *, digits: int = 3) -> str:
     """A number with its interval, or alone where there is none."""
     alone = f"{value:.{digits}f}"

@@ -108,6 +108,7 @@ class TemporalAttention(nn.Module):
 SEGMENT_BACKBONES: dict[str, Callable[..., VideoClassifier]] = {
     "resnet34": partial(FrameResNet, blocks=(3, 4, 6, 3)),
     "resnet10": partial(FrameResNet, blocks=(1, 1, 1, 1), widths=(16, 32, 64, 128)),  # ours, for CPUs
+    "resnet10_narrow": partial(FrameResNet, blocks=(1, 1, 1, 1), widths=(8, 16, 32, 64)),
     "r2plus1d18": partial(R2Plus1D, blocks=(2, 2, 2, 2)),
     "r2plus1d34": partial(R2Plus1D, blocks=(3, 4, 6, 3), shared_middle=False, eps=1e-3),
     "r2plus1d10": partial(R2Plus1D, blocks=(1, 1, 1, 1), widths=(16, 32, 64, 128), stem_middle=12),  # ours, for CPUs
