@@ -1,35 +1,36 @@
-"""Super-resolution at work: which clips can teach it, its first phase, how well it restores, whole splits restored."""
+"""Super-resolution at work: which clips can teach it, its first phase, how well it restores (`prerender`: splits)."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tinylib import metrics
 from tinylib.datasets.index import Clip, Index
 from tinylib.datasets.loading import ClipDataset, batches
-from tinylib.datasets.store import ClipStore
 from tinylib.degrade import bicubic_batch
 from tinylib.errors import DataError
 from tinylib.models.dvsr import DVSR, ProgressiveDVSR, resize
 from tinylib.objectives.super_resolve import SuperResolve, low_resolution, stage_schedule, stage_target
+from tinylib.prerender import Restorer, ToSize, fingerprint, pixels, restore, super_resolved
 from tinylib.progress import Progress, track
-from tinylib.sampling import chunks, strided
 from tinylib.schedules import FitConfig
 from tinylib.video import probe
 
+__all__ = [
+    "Network", "Restorer", "StageQuality", "ToSize", "bicubic", "by_stage", "fading", "fingerprint", "gains", "growth",
+    "large", "phase_one", "pixels", "quality", "restore", "super_resolved", "trilinear",
+]  # fmt: skip
+
 Network = DVSR | ProgressiveDVSR
-Restorer = Callable[[Tensor], Tensor]  # low-resolution video in [0, 1] -> super-resolved
 
 
 def bicubic(scale: int) -> Restorer:
@@ -50,14 +51,6 @@ def trilinear(scale: int) -> Restorer:
         return resize(video, (frames, scale * height, scale * width))
 
     return enlarge
-
-
-@torch.no_grad()
-def restore(restorer: Restorer, low: Tensor) -> Tensor:
-    """Super-resolved video, in eval mode where the restorer has one, clamped to [0, 1]."""
-    if isinstance(restorer, nn.Module):
-        restorer.eval()
-    return restorer(low).float().clamp(0, 1)
 
 
 def quality(
@@ -251,48 +244,3 @@ def by_stage(history: Sequence[Mapping[str, float]]) -> pd.DataFrame:
     names = ["stage", "epoch", "held psnr", "bicubic psnr", "psnr gain", "psnr low", "psnr high"]
     names += ["held ssim", "bicubic ssim", "ssim gain", "ssim low", "ssim high"]
     return pd.DataFrame([{name: row[name] for name in names} for row in rows.values()], columns=names)
-
-
-def super_resolved(
-    restorer: Restorer | None,
-    store: ClipStore,
-    index: Index,
-    file: str | Path,
-    *,
-    size: int | None,
-    frames: int,
-    shown: int | None,
-    made: Mapping[str, Any],
-    device: torch.device | str = "cpu",
-) -> ClipStore:
-    """A split restored once by a frozen network, as a store to train classifiers on (TinyVIRAT, final phase).
-
-    Every clip is reduced to `size` pixels (bicubic; None leaves it as it is) and restored, `frames` at a time. shown:
-    of each clip only so many frames around its middle, every second one where it is long enough; None keeps all.
-    restorer None keeps the pixels. made: what the restorer is (such as the hash of its weights), for the recipe.
-    """
-    recipe = {**made, "size": size, "frames": frames, "shown": shown, "from": store.recipe}
-
-    def videos(start: int) -> Iterator[Any]:
-        for place in track(range(start, len(index)), f"restoring {Path(file).name}", closing_line=False):
-            clip = store[place]
-            if shown is not None:
-                clip = clip[strided(len(clip), shown, stride=2 if len(clip) >= 2 * shown else 1)]
-            yield clip if restorer is None else _restored(restorer, clip, size, frames, device)
-
-    return ClipStore.render(index, file, videos, made=recipe)
-
-
-def _restored(restorer: Restorer, clip: Any, size: int | None, frames: int, device: torch.device | str) -> Any:
-    pieces = []
-    for part in chunks(len(clip), frames):
-        video = torch.from_numpy(clip[part]).to(device).permute(3, 0, 1, 2)[None].float() / 255
-        if size is not None and video.shape[-2:] != (size, size):
-            video = bicubic_batch(video, size)
-        pieces.append(pixels(restore(restorer, video))[0])
-    return np.concatenate(pieces)[: len(clip)]
-
-
-def pixels(video: Tensor) -> NDArray[np.uint8]:
-    """(B, 3, T, H, W) in [0, 1] -> (B, T, H, W, 3) uint8, for showing and storing."""
-    return (video.detach().clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 4, 1).cpu().numpy()
