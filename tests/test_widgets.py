@@ -40,8 +40,25 @@ def log(tmp_path):
 MAPS = {net: {layer: np.random.default_rng(0).random((3, 4, 4)) for layer in ("l1", "l2")} for net in ("T", "S")}
 
 
+CLIPS = {"one": clip(), "two": 255 - clip()}
+
+
+def transferred():
+    """Two clips, three networks, the teacher always in sight; each map's first pixel tells whose it is."""
+    maps = {
+        name: {
+            net: {layer: np.array([[[level, 9, 0]]]) for layer, level in (("l1", i), ("l2", i + 4))}
+            for i, net in enumerate(("T-Net", "S-Net", "S-Net + STAT"))
+        }
+        for name in CLIPS
+    }
+    high = {name: np.repeat(np.repeat(of, 4, 1), 4, 2) for name, of in CLIPS.items()}
+    return widgets.attention_viewer(CLIPS, maps, restored=high, beside="T-Net", names=("low", "high"))
+
+
 def viewers(log):
     return {
+        "transferred": transferred(),
         "player": widgets.player({"LR": clip(), "SR": clip(3, 40)}),
         "attention": widgets.attention_viewer(clip(), MAPS, restored=clip(6, 40)),
         "browser": widgets.browser(index(), lambda i: clip(), page=8),
@@ -78,6 +95,10 @@ def test_wrong_input_is_named():
         widgets.player({"a": clip(), "b": clip()}, labels=["a"])
     with pytest.raises(UsageError, match="same layers"):
         widgets.attention_viewer(clip(), {"T": MAPS["T"], "S": {"l1": MAPS["S"]["l1"]}})
+    with pytest.raises(UsageError, match="maps and restored must be of the same clips, one, two"):
+        widgets.attention_viewer(CLIPS, {"one": MAPS})
+    with pytest.raises(UsageError, match="no network 'U'; there are T, S"):
+        widgets.attention_viewer(clip(), MAPS, beside="U")
 
 
 def test_labels_cannot_break_the_page():
@@ -124,7 +145,7 @@ def page(chromium, tmp_path, log):
     """All viewers, the player twice, on one page; any request beyond the page itself is refused and remembered."""
     made = viewers(log)
     file = tmp_path / "viewers.html"
-    parts = [made[n]._repr_html_() for n in ("player", "player", "attention", "browser", "monitor")]
+    parts = [made[n]._repr_html_() for n in ("player", "player", "attention", "browser", "monitor", "transferred")]
     file.write_text('<!doctype html><meta charset="utf-8">' + "".join(parts), encoding="utf-8")
     page = chromium.new_page()
     page.problems = []
@@ -183,6 +204,36 @@ def test_choosing_a_layer_and_opacity_changes_the_overlay(page):
     opacity.evaluate("s => { s.value = 55; s.dispatchEvent(new Event('input')); }")
     assert viewer.locator("canvas").nth(3).evaluate(overlay) == before
     assert viewer.locator("select").nth(1).locator("option").all_inner_texts() == ["l1", "l2"]
+
+
+def test_choosing_a_clip_changes_every_pane_and_the_teacher_stays(page):
+    def seen(canvas):
+        return grey(page, 5, canvas=canvas)
+
+    viewer = page.locator(".tl-view").nth(5)
+    captions = viewer.locator("figcaption").all_inner_texts()
+    assert captions == ["low", "high", "T-Net", "map", "overlay"]
+    assert [s.locator("option").all_inner_texts() for s in viewer.locator("select").all()] == [
+        ["one", "two"],
+        ["T-Net", "S-Net", "S-Net + STAT"],
+        ["l1", "l2"],
+    ]
+    page.wait_for_function("""() => document.querySelectorAll('.tl-view')[5].querySelectorAll('canvas')[3]
+        .getContext('2d').getImageData(5, 5, 1, 1).data[3] > 0""")
+    assert (seen(0), seen(1)) == (20, 20)
+    teacher, chosen = seen(2), seen(3)
+    assert seen(4) == teacher  # both lay T-Net's map over the same picture
+    viewer.locator("select").nth(1).select_option("S-Net + STAT")
+    page.wait_for_timeout(100)
+    assert seen(2) == teacher
+    assert seen(3) > chosen
+    assert seen(4) > teacher
+    viewer.locator("select").nth(2).select_option("l2")
+    page.wait_for_timeout(100)
+    assert seen(2) > teacher  # the layer is the teacher's too
+    viewer.locator("select").nth(0).select_option("two")
+    page.wait_for_timeout(100)
+    assert (seen(0), seen(1)) == (235, 235)
 
 
 def test_filtering_leaves_the_clips_that_fit(page):

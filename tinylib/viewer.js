@@ -16,14 +16,16 @@ document.querySelectorAll(".tl-view[data-view]:not([data-on])").forEach((root) =
     }
     return images[key];
   };
-  const picked = () => [...root.querySelectorAll("[data-choice]")].map((s) => s.value).join("/");
+  const choices = [...root.querySelectorAll("[data-choice]")];
+  const picked = (layer) => layer === "@" ? choices.map((s) => s.value).join("/")
+    : layer.replace(/\{(\d+)\}/g, (whole, i) => choices[i] ? choices[i].value : whole);  // "{0}": the first choice
   const opacity = () => { const slider = find("opacity"); return slider ? slider.value / 100 : 1; };
 
   function paint(canvas, layers) {
     const context = canvas.getContext("2d");
     context.clearRect(0, 0, canvas.width, canvas.height);
     layers.forEach((layer, depth) => {
-      const key = layer === "@" ? picked() : layer, sprite = view.sprites[key];
+      const key = picked(layer), sprite = view.sprites[key];
       if (!sprite || !image(key).complete) return;
       const at = Math.min(sprite.n - 1, Math.floor(frame * sprite.n / view.frames));  // 4, 8 and 16 frames share one clock
       context.globalAlpha = depth ? opacity() : 1;

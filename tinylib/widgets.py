@@ -152,46 +152,81 @@ def heat(maps: NDArray[Any], *, low: float | None = None, high: float | None = N
     return np.asarray(colormaps["inferno"]((values - low) / max(high - low, 1e-12), bytes=True))[..., :3]
 
 
+Maps = Mapping[str, Mapping[str, NDArray[Any]]]  # network -> layer -> (t, h, w)
+
+
 def attention_viewer(
-    clip: Frames,
-    maps: Mapping[str, Mapping[str, NDArray[Any]]],
+    clip: Frames | Mapping[str, Frames],
+    maps: Maps | Mapping[str, Maps],
     *,
-    restored: Frames | None = None,
+    restored: Frames | Mapping[str, Frames] | None = None,
+    beside: str = "",
+    names: tuple[str, str] = ("input", "super-resolved"),
     fps: float = 8.0,
     size: int = 224,
 ) -> Viewer:
-    """What a network looks at: input | super-resolved | map | overlay, by network and layer, over time.
+    """What networks look at: input | super-resolved | map | overlay, by network and layer, over time.
 
     clip: (T, H, W, 3) uint8; maps: network -> layer -> (t, h, w) numbers, each scaled by its own range;
-    restored: (T, sH, sW, 3) uint8. Every network must have the same layers.
+    restored: (T, sH, sW, 3) uint8, the same clip in more pixels, which maps are then laid over. Every network must have
+    the same layers. Several clips to choose from: `clip`, `maps` and `restored` each by the clip's name.
+    beside: a network (a teacher) whose overlay stays beside that of the chosen one. names: captions of both videos.
     """
-    base = {"input": _clip(clip, "clip")} | (
-        {} if restored is None else {"super-resolved": _clip(restored, "restored")}
-    )
-    layers = [tuple(of) for of in maps.values()]
-    if not layers or not layers[0] or any(of != layers[0] for of in layers):
-        raise UsageError(
-            f"attention_viewer: every network needs the same layers, got {dict(zip(maps, layers, strict=True))}"
-        )
-    hot = {f"{network}/{layer}": heat(array) for network, of in maps.items() for layer, array in of.items()}
-    under = list(base)[-1]
-    frames = len(base["input"])
+    several = isinstance(clip, Mapping)
+    clips: dict[str, Any] = dict(clip) if isinstance(clip, Mapping) else {"": clip}
+    found: dict[str, Any] = dict(maps) if several else {"": maps}
+    above: dict[str, Any] = dict(restored) if isinstance(restored, Mapping) else {"": restored}
+    if not clips or (several and (set(found) != set(clips) or (restored is not None and set(above) != set(clips)))):
+        raise UsageError(f"attention_viewer: maps and restored must be of the same clips, {', '.join(clips) or 'none'}")
+    base: dict[str, Frames] = {}
+    hot: dict[str, Frames] = {}
+    for key in clips:
+        start = f"{key}/" if several else ""
+        base[f"{start}{names[0]}"] = _clip(clips[key], "clip")
+        if restored is not None:
+            base[f"{start}{names[1]}"] = _clip(above[key], "restored")
+        hot |= {f"{start}{net}/{layer}": heat(array) for net, of in found[key].items() for layer, array in of.items()}
+    networks, layers = _choices(list(found.values()))
+    if beside and beside not in networks:
+        raise UsageError(f"attention_viewer: no network {beside!r}; there are {', '.join(networks)}")
+    at, shown = "{0}/" if several else "", names[: 1 if restored is None else 2]
+    under = f"{at}{shown[-1]}"
+    panes = {name: [f"{at}{name}"] for name in shown}
+    if beside:
+        panes[beside] = [under, f"{at}{beside}/{{{2 if several else 1}}}"]
+    panes |= {"map": ["@"], "overlay": [under, "@"]}
+    frames = max(len(video) for video in base.values())
     view = {
         "fps": fps,
         "frames": frames,
         "sprites": {k: sprite(v) for k, v in base.items()} | {k: sprite(v, smooth=True) for k, v in hot.items()},
-        "panes": [{"label": name, "layers": [name]} for name in base]
-        + [{"label": "map", "layers": ["@"]}, {"label": "overlay", "layers": [under, "@"]}],
+        "panes": [{"label": label, "layers": of} for label, of in panes.items()],
     }
-    width = max(1, round(size * clip.shape[2] / clip.shape[1]))
-    panes = "".join(_pane(label, width, size) for label in [*base, "map", "overlay"])
+    first = next(iter(clips.values()))
+    width = max(1, round(size * first.shape[2] / first.shape[1]))
     before = (
         '<div class="tl-bar">'
-        + _select("network", maps, "data-choice")
-        + _select("layer", layers[0], "data-choice")
+        + (_select("clip", clips, "data-choice") if several else "")
+        + _select("network", networks, "data-choice")
+        + _select("layer", layers, "data-choice")
         + '<label>opacity <input type="range" data-part="opacity" min="0" max="100" value="55"></label></div>'
     )
-    return Viewer(_markup(view, before, panes, _bar(frames)), lambda: figures.attention_grid(base, hot))
+    one = f"{next(iter(clips))}/" if several else ""
+    drawn = [{k.removeprefix(one): v for k, v in of.items() if k.startswith(one)} for of in (base, hot)]
+    return Viewer(
+        _markup(view, before, "".join(_pane(label, width, size) for label in panes), _bar(frames)),
+        lambda: figures.attention_grid(*drawn),
+    )
+
+
+def _choices(found: Sequence[Maps]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Networks and layers, the same for every clip and network, or a UsageError."""
+    networks = {tuple(of) for of in found}
+    layers = {tuple(layer) for of in found for layer in of.values()}
+    if len(networks) != 1 or len(layers) != 1 or () in networks | layers:
+        listed = [{network: list(of) for network, of in maps.items()} for maps in found]
+        raise UsageError(f"attention_viewer: every clip and network needs the same layers, got {listed}")
+    return networks.pop(), layers.pop()
 
 
 def browser(
