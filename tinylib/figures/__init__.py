@@ -16,6 +16,7 @@ from tinylib.figures.charts import (
     timeline,
 )
 from tinylib.figures.pictures import attention_grid, contact_sheet, full_frame, side_by_side
+from tinylib.figures.stat import embedding, gains, interval_attention, temporal_attention
 from tinylib.figures.style import PALETTE, Figure, banner, png, styled
 
 __all__ = [
@@ -28,14 +29,18 @@ __all__ = [
     "class_scores",
     "confusion",
     "contact_sheet",
+    "embedding",
     "full_frame",
+    "gains",
     "grouped_bars",
     "histograms",
+    "interval_attention",
     "learning_curves",
     "png",
     "scatter",
     "side_by_side",
     "stacked_sizes",
     "styled",
+    "temporal_attention",
     "timeline",
 ]
