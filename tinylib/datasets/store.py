@@ -16,7 +16,7 @@ import struct
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -301,17 +301,22 @@ def _decode(
 
 
 def _decoded(index: Index, recipe: dict[str, Any], start: int, workers: int) -> Iterator[Any]:
-    """Decode the clips from `start` on, in order, at most two a worker in advance."""
+    """Decode the clips from `start` on, in order."""
     tasks = [(index.file(clip), recipe["size"], recipe["resize"], recipe["fit"]) for clip in index.clips[start:]]
+    return in_order(_decode, tasks, workers)
+
+
+def in_order(function: Callable[..., Any], tasks: Sequence[tuple[Any, ...]], workers: int) -> Iterator[Any]:
+    """`function(*task)` of every task, in order, by so many processes (0: this one), two a worker in advance."""
     if workers == 0:
         for task in tasks:
-            yield _decode(*task)
+            yield function(*task)
         return
     context = get_context("fork" if sys.platform == "linux" else "spawn")
     with ProcessPoolExecutor(workers, context, initializer=_die_with_parent) as pool:
         waiting: deque[Any] = deque()
         for task in tasks:
-            waiting.append(pool.submit(_decode, *task))
+            waiting.append(pool.submit(function, *task))
             if len(waiting) > 2 * workers:
                 yield waiting.popleft().result()
         while waiting:

@@ -59,11 +59,24 @@ def twin(
     truth=False leaves masks and joints empty. The same arguments give the same bytes. The codec and the wind of the
     recording are left out.
     """
+    script, window = locate(root, clip, cast=cast)
+    return view(script, window, side, sensor=sensor, moments=moments, truth=truth)
+
+
+def view(
+    script: Script,
+    window: Window,
+    side: int,
+    *,
+    sensor: bool = False,
+    moments: Sequence[int] | None = None,
+    truth: bool = True,
+) -> Twin:
+    """Render what a window of a script shows, as `twin` does."""
     if not 8 <= side <= 512:
         raise UsageError(f"side: expected 8 to 512, got {side}")
-    script, window = locate(root, clip, cast=cast)
     if moments is not None and not all(0 <= t < window.frames for t in moments):
-        raise UsageError(f"moments: {clip.path} has frames 0 to {window.frames - 1}")
+        raise UsageError(f"moments: {window.video_id} from frame {window.start}: expected 0 to {window.frames - 1}")
     times = range(window.frames) if moments is None else moments
     x0, y0, x1, _ = window.box
     limits = (script.camera.width - (x1 - x0), script.camera.height - (x1 - x0))

@@ -146,7 +146,7 @@ def film(shoot: Shoot, out: str | Path, cast: Any = None) -> str:
     video = base / "videos" / f"{name}.mp4"
     frames = pictures(script, backdrop)
     write_video(video, frames, 30.0, crf=sensor.crf, keyframe_interval=sensor.group, preset=PRESET)
-    write_json(truth_file(Path(out), shoot), _truth(script, name), indent=None)
+    write_truth(truth_file(Path(out), shoot), script, name)
     return name
 
 
@@ -202,7 +202,8 @@ class Stand:
         return composite(frame, self.backdrop, self.poses(time), self.light, self.zoom)
 
 
-def _truth(script: Script, name: str) -> dict[str, Any]:
+def write_truth(file: Path, script: Script, name: str) -> None:
+    """What `read_truth` makes the script from again."""
     shoot = asdict(replace(script.shoot, orders=()))
     acts = [
         {
@@ -217,8 +218,9 @@ def _truth(script: Script, name: str) -> dict[str, Any]:
         }
         for act in script.acts
     ]
-    return {"video": name, "frames": script.frames, "missed": script.missed, "shoot": shoot,
-            "camera": asdict(script.camera), "sensor": asdict(script.sensor), "acts": acts}  # fmt: skip
+    facts = {"video": name, "frames": script.frames, "missed": script.missed, "shoot": shoot,
+             "camera": asdict(script.camera), "sensor": asdict(script.sensor), "acts": acts}  # fmt: skip
+    write_json(file, facts, indent=None)
 
 
 def read_truth(file: str | Path, cast: Any = None) -> tuple[str, Script]:

@@ -1,0 +1,120 @@
+"""The same clips at high and at low resolution, for teachers and students, from whatever data a notebook runs on.
+
+SynthVIRAT gives a balanced study (`synth.study`): true high resolution, rendered clean, and natural low resolution,
+rendered small through the camera's sensor. Real data gives its own pixels, and low resolution by STAT's camera model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinylib import restore
+from tinylib.datasets.index import Index
+from tinylib.datasets.statistics import sample
+from tinylib.datasets.store import ClipStore, resize_video
+from tinylib.degrade import Size, pair, surveillance
+from tinylib.errors import UsageError
+from tinylib.parameters import Notebook
+from tinylib.progress import track
+from tinylib.synth import study
+from tinylib.video import read_frames
+
+
+class Settings(Protocol):
+    """What a notebook's settings say besides `Notebook`'s own."""
+
+    classes: tuple[str, ...]  # of a balanced study; () is all
+    train_clips: int  # a class
+    test_clips: int
+    kept: int | None  # frames a clip, evenly spaced
+
+
+def splits(settings: Any) -> dict[str, Index]:
+    """ "train", "val" and "test" of the notebook's data.
+
+    SynthVIRAT: a balanced study of `settings.classes` with `train_clips` and `test_clips` a class. Other data: its own
+    splits, at most `train_limit` and `test_limit` clips where the settings have these, in surveillance data only clips
+    of `smallest` pixels and more; "val" is "test" where there is none.
+    """
+    if synthetic(settings):
+        return study.study(
+            settings.root,
+            classes=settings.classes,
+            train=settings.train_clips,
+            val=settings.test_clips,
+            test=settings.test_clips,
+            seed=settings.seed,
+            version=settings.version,
+        )
+    found = {"train": settings.split("train"), "test": settings.split(settings.evaluation)}
+    for name, index in found.items():
+        smallest, limit = getattr(settings, "smallest", 0), getattr(settings, f"{name}_limit", None)
+        if settings.multi_label and smallest:
+            index = restore.large(index, smallest)
+        found[name] = index if limit is None else sample(index, limit, seed=settings.seed)
+    return {"train": found["train"], "val": found["test"], "test": found["test"]}
+
+
+def synthetic(settings: Notebook) -> bool:
+    return settings.data.startswith("synthvirat")
+
+
+def high(settings: Any, index: Index, size: Size) -> ClipStore:
+    """Clips at high resolution; a size (height, width) that is not square is the centred part of that shape."""
+    file = settings.runs / f"{index.split}-high-{_named(size)}.store"
+    if synthetic(settings):
+        return study.render(index, file, size, sensor=False, kept=settings.kept)
+    height, width = pair(size)
+    made = {"pair": "high", "size": [height, width], "kept": settings.kept}
+
+    def videos(start: int) -> Iterator[NDArray[np.uint8]]:
+        for clip in track(index.clips[start:], f"reading {file.name}", closing_line=False):
+            video = read_frames(index.file(clip))
+            kept = video[study.moments(len(video), settings.kept)]
+            yield resize_video(kept, (height, width), "bicubic", "stretch" if height == width else "crop")
+
+    return ClipStore.render(index, file, videos, made=made)
+
+
+def low(settings: Any, index: Index, size: Size) -> ClipStore:
+    """The same frames at low resolution, as a far camera would have seen them."""
+    file = settings.runs / f"{index.split}-low-{_named(size)}.store"
+    if synthetic(settings):
+        return study.render(index, file, size, sensor=True, kept=settings.kept)
+    return degraded(settings, index, high(settings, index, _larger(size, settings)), size)
+
+
+def degraded(settings: Any, index: Index, store: ClipStore, size: Size) -> ClipStore:
+    """Low resolution made out of high by blur, area average and noise (STAT, D14), the noise seeded by place."""
+    height, width = pair(size)
+    file = settings.runs / f"{index.split}-degraded-{_named(size)}.store"
+
+    def videos(start: int) -> Iterator[NDArray[np.uint8]]:
+        for place in range(start, len(index)):
+            rng = np.random.default_rng((settings.seed, place))
+            yield surveillance(store[place], (height, width), rng=rng, ratio=None)
+
+    return ClipStore.render(index, file, videos, made={"degraded": [height, width], "from": store.recipe})
+
+
+def masks(settings: Any, index: Index, size: Size) -> NDArray[np.bool_]:
+    """(N, T, H, W): where the actors of SynthVIRAT's clips are, in the frames of the stores."""
+    if not synthetic(settings):
+        raise UsageError(f"masks: {settings.data} does not know where its actors are; SynthVIRAT does")
+    return study.masks(index, size, kept=settings.kept)
+
+
+def _larger(size: Size, settings: Any) -> tuple[int, int]:
+    """The notebook's high resolution, in the shape of `size`."""
+    height, width = pair(size)
+    factor = max(1, settings.high // max(height, width))
+    return factor * height, factor * width
+
+
+def _named(size: Size) -> str:
+    height, width = pair(size)
+    return f"{height}x{width}"
