@@ -8,7 +8,8 @@ from tinylib import results, transfer
 from tinylib.datasets.index import Clip, Index
 from tinylib.datasets.loading import ClipDataset
 from tinylib.datasets.store import ClipStore
-from tinylib.errors import UsageError
+from tinylib.errors import DataError, UsageError
+from tinylib.models.segments import FrameResNet
 from tinylib.progress import Progress
 from tinylib.schedules import lr_factor
 from tinylib.transfer import SCHEMES, WEIGHTINGS, Backbone, Jitter
@@ -125,3 +126,12 @@ def test_features_come_in_the_order_of_the_clips(tmp_path):
     alone = network.features(frames)
     np.testing.assert_allclose(found["pooled"][2], alone["pooled"][0].detach(), rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(found["layer1"][2], alone["layer1"][0].abs().sum(0).detach(), rtol=1e-4, atol=1e-4)
+
+
+def test_a_backbone_starts_from_a_file_and_one_that_does_not_fit_is_named(tmp_path):
+    donor = FrameResNet(num_classes=7, blocks=(1, 1, 1, 1), widths=(8, 16, 32, 64))
+    torch.save(donor.state_dict(), tmp_path / "a.pth")
+    network = BACKBONE.make(3, 0, initial=tmp_path / "a.pth")
+    torch.testing.assert_close(network.backbone.state_dict()["layer3.0.conv2.weight"], donor.layer3[0].conv2.weight)
+    with pytest.raises(DataError, match=r"a.pth: does not fit FrameResNet: conv1.weight is"):
+        Backbone("RESNET-34", "resnet10", 4, 1).make(3, 0, initial=tmp_path / "a.pth")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from tinylib import sampling
 from tinylib.datasets.loading import BatchTransform, batches
 from tinylib.errors import UsageError
+from tinylib.models import checkpoint, official
 from tinylib.models.segments import BLOCKS, SegmentNetwork
 from tinylib.objectives.attention_transfer import AttentionTransfer, Confidence
 from tinylib.schedules import FitConfig
@@ -85,8 +87,12 @@ class Backbone(NamedTuple):
 
         return sample
 
-    def make(self, classes: int, seed: int, *, reading: Reading = "enlarged", size: Any = None) -> SegmentNetwork:
-        """A network from nothing; `size` (height, width) of the teacher's input makes it a student in `reading`.
+    def make(
+        self, classes: int, seed: int, *, reading: Reading = "enlarged", size: Any = None, initial: str | Path = ""
+    ) -> SegmentNetwork:
+        """A fresh network; `size` (height, width) of the teacher's input makes it a student in `reading`.
+
+        initial: a file with an official backbone (torchvision's resnet34, r2plus1d_18, ...); "" starts from nothing.
 
         The paper gives both one architecture at 256x340 and 12x16, whose maps then differ in size, and does not say
         how Eq. 2 was formed. enlarged: the student's input is brought to `size` first. native: its early strides are
@@ -95,7 +101,7 @@ class Backbone(NamedTuple):
         if reading not in READINGS:
             raise UsageError(f"reading must be one of {', '.join(READINGS)}, not {reading!r}")
         torch.manual_seed(seed)
-        return SegmentNetwork(
+        network = SegmentNetwork(
             num_classes=classes,
             backbone=self.network,
             segments=self.segments,
@@ -103,6 +109,12 @@ class Backbone(NamedTuple):
             stem="low" if reading == "native" and size is not None else "paper",
             size=tuple(size) if reading == "enlarged" and size is not None else None,
         )
+        if initial:
+            content = official.read(initial)
+            state = content.get("state_dict", content)
+            body = {name: value for name, value in state.items() if not name.startswith("fc.")}
+            checkpoint.restore(network.backbone, body, source=initial)
+        return network
 
 
 def schedule(epochs: int, *, batch: int, lr: float, seed: int) -> FitConfig:
