@@ -55,10 +55,13 @@ class Index:
         return inside(self.root, clip.path)
 
     def targets(self) -> NDArray[np.float32] | NDArray[np.int64]:
-        """(N, classes) multi-hot float32 where clips carry several labels, else (N,) int64 class numbers."""
+        """(N, classes) multi-hot float32 where clips carry several labels, else (N,) int64 class numbers.
+
+        Clips without labels have no class: zeros, or number -1.
+        """
         column = {name: i for i, name in enumerate(self.classes)}
         if not self.multi_label:
-            return np.array([column[(clip.labels or ("",))[0]] for clip in self.clips], dtype=np.int64)
+            return np.array([column[clip.labels[0]] if clip.labels else -1 for clip in self.clips], dtype=np.int64)
         hot = np.zeros((len(self.clips), len(self.classes)), dtype=np.float32)
         for row, clip in enumerate(self.clips):
             for name in clip.labels or ():

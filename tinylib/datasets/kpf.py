@@ -66,9 +66,20 @@ def read_kpf(activities: str | Path, *, fast: bool = True) -> VideoAnnotation:
             notes.append(f"{activities.name}:{line}: {activity.name} left out, actor {lost[0]} has no geometry")
         else:
             found.append(activity)
-    tracks = {key: Track(key, kinds.get(key, ""), _filled(track)) for key, track in boxes.items()}
+    tracks = {key: Track(key, kinds.get(key, ""), filled(track)) for key, track in boxes.items()}
     files = tuple(path for path in (activities, geometry, types) if path.exists())
     return VideoAnnotation(video_id, video_domain(video_id), tuple(found), tracks, files, tuple(notes))
+
+
+def read_tracks(geometry: str | Path) -> dict[str, Track]:
+    """The tracks of a geometry file (`X.geom.yml` or `X-geom.yml`) alone, kinds from the types file if it is there."""
+    geometry = Path(geometry)
+    match = re.fullmatch(r"(.+[.-])geom\.yml", geometry.name)
+    if not match:
+        raise AnnotationError(geometry, None, "expected a file named '<video>.geom.yml'")
+    types = geometry.with_name(f"{match[1]}types.yml")
+    kinds = _kinds(types) if types.exists() else {}
+    return {key: Track(key, kinds.get(key, ""), filled(track)) for key, track in _boxes(geometry, True).items()}
 
 
 def _records(path: Path, fast: bool = False) -> Iterator[tuple[int, str, Any]]:
@@ -214,7 +225,7 @@ def _box(path: Path, line: int, numbers: tuple[str, ...]) -> Box:
     return x0, y0, x1, y1
 
 
-def _filled(track: dict[int, Box]) -> dict[int, Box]:
+def filled(track: dict[int, Box]) -> dict[int, Box]:
     """The track in frame order, linear between keyframes that are not too far apart."""
     frames = sorted(track)
     boxes = {frames[0]: track[frames[0]]}

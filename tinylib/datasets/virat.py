@@ -41,6 +41,11 @@ def read_virat(events: str | Path) -> VideoAnnotation:
     return VideoAnnotation(video_id, "virat", tuple(found), tracks, (events, mapping, objects), tuple(notes))
 
 
+def read_tracks(objects: str | Path) -> dict[str, Track]:
+    """The tracks of an objects file (`X.viratdata.objects.txt`) alone."""
+    return _objects(Path(objects), [])
+
+
 def _rows(path: Path, columns: int, *, more: bool = False) -> list[tuple[int, list[int]]]:
     """Line numbers and integers of a text file with `columns` numbers a line (or at least so many)."""
     try:
