@@ -26,6 +26,17 @@ def test_intervals_have_their_weights_and_one_colour_scale():
         figures.interval_attention(SEEN, LOOKED, {"T-Net": (1, 0, 0, 0)})
 
 
+def test_every_block_lies_over_its_networks_own_picture():
+    frames = {name: SEEN[name][0] + 20 * i for i, name in enumerate(NETWORKS)}
+    maps = {name: {"layer1": LOOKED[name][0], "layer2": LOOKED[name][1]} for name in NETWORKS}
+    figure = figures.block_attention(frames, maps)
+    assert figure._repr_png_()[:4] == b"\x89PNG"
+    shown = [[image.get_array() for image in axes.images] for axes in figure.axes]
+    assert [len(images) for images in shown] == [1, 1, 2, 2, 2, 2]
+    assert [int(images[0][0, 0, 0]) for images in shown] == [90, 110] * 3
+    np.testing.assert_array_equal(shown[5][1], maps["S-Net"]["layer2"])
+
+
 def test_mean_temporal_attention_is_drawn_with_an_even_hand():
     weights = np.array([[0.6, 0.2, 0.2], [0.2, 0.6, 0.2]])
     axes = figures.temporal_attention({"T-Net": weights}).axes[0]

@@ -16,7 +16,7 @@ from tinylib.figures.charts import (
     timeline,
 )
 from tinylib.figures.pictures import attention_grid, contact_sheet, full_frame, side_by_side
-from tinylib.figures.stat import embedding, gains, interval_attention, temporal_attention
+from tinylib.figures.stat import block_attention, embedding, gains, interval_attention, temporal_attention
 from tinylib.figures.style import PALETTE, Figure, banner, png, styled
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "actor_sizes",
     "attention_grid",
     "banner",
+    "block_attention",
     "class_counts",
     "class_scores",
     "confusion",

@@ -60,6 +60,31 @@ def interval_attention(
 
 
 @styled
+def block_attention(
+    frames: Mapping[str, NDArray[np.uint8]], maps: Mapping[str, Mapping[str, NDArray[Any]]], *, size: float = 1.9
+) -> Figure:
+    """A network a column: the picture it sees, then its attention after every block (STAT, Fig. 2).
+
+    frames: name -> (H, W, 3); maps: name -> block -> (h, w), each coloured over its own range.
+    """
+    blocks = list(next(iter(maps.values())))
+    shape = next(iter(frames.values())).shape
+    tall = size * shape[0] / shape[1]
+    figure, grid = axes_grid(len(blocks) + 1, len(frames), size=(size * len(frames) + 0.5, tall * (len(blocks) + 1)))
+    for column, (name, picture) in zip(grid.T, frames.items(), strict=True):
+        extent = (0, picture.shape[1], picture.shape[0], 0)
+        column[0].set_title(name, fontsize=9)
+        for axes, block in zip(column, [None, *blocks], strict=True):
+            axes.imshow(picture, interpolation="nearest", extent=extent)
+            if block is not None:
+                axes.imshow(maps[name][block], interpolation="bilinear", extent=extent, alpha=0.6)
+            plain(axes)
+    for axes, block in zip(grid[:, 0], ["input", *blocks], strict=True):
+        axes.set_ylabel(block, fontsize=8)
+    return figure
+
+
+@styled
 def temporal_attention(weights: Mapping[str, ArrayLike], *, title: str = "") -> Figure:
     """Mean weight of each interval over clips, a line a network, with the middle half of the clips shaded.
 
