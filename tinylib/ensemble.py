@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from tinylib.errors import AnnotationError, DataError, UsageError
 from tinylib.files import write_text
+from tinylib.metrics import Average, interval, precision_recall_f1, resamples
 
 if TYPE_CHECKING:
     from tinylib.predict import Scores
@@ -80,6 +82,39 @@ def fit_thresholds(
     return rule.fit(size[seen], best[seen], sample_weight=positives[seen]).predict(size)
 
 
+def out_of_fold(
+    scores: ArrayLike,
+    targets: ArrayLike,
+    groups: ArrayLike,
+    *,
+    folds: int = 5,
+    counts: ArrayLike | None = None,
+    monotone: bool = True,
+    seed: int = 0,
+) -> Floats:
+    """Thresholds a clip and class, (N, classes), none of them fitted on the clip's own source video.
+
+    Source videos are dealt into `folds` parts of about equal size; each part's thresholds come from the others. For
+    splits that must serve both for fitting and for measuring, as the challenge's validation split.
+    """
+    found, truth, names = np.asarray(scores, dtype=np.float64), np.asarray(targets), np.asarray(groups)
+    videos, sizes = np.unique(names, return_counts=True)
+    if len(videos) < 2:
+        raise DataError("thresholds out of fold need clips of two source videos at least")
+    order = np.random.default_rng((seed, 0xF01D)).permutation(len(videos))
+    filled = np.zeros(min(folds, len(videos)))
+    part: dict[str, int] = {}
+    for video in order[np.argsort(-sizes[order], kind="stable")]:
+        part[str(videos[video])] = int(filled.argmin())
+        filled[filled.argmin()] += sizes[video]
+    whose = np.array([part[str(name)] for name in names])
+    thresholds = np.empty_like(found)
+    for fold in range(len(filled)):
+        inside = whose == fold
+        thresholds[inside] = fit_thresholds(found[~inside], truth[~inside], counts=counts, monotone=monotone)
+    return thresholds
+
+
 def decide(scores: ArrayLike, thresholds: ArrayLike = 0.5) -> Decisions:
     return np.asarray(scores, dtype=np.float64) > np.asarray(thresholds, dtype=np.float64)
 
@@ -101,12 +136,67 @@ def one_of_each_group(
     return kept
 
 
+def group_prior(decisions: Decisions, scores: ArrayLike, classes: Sequence[str], domains: Sequence[str]) -> Decisions:
+    """`one_of_each_group` with `labels.GROUPS`, without those that the long windows of MEVA clips break.
+
+    Groups of which fewer than two classes are there say nothing.
+    """
+    from tinylib.datasets.labels import GROUPS, GROUPS_OFF_FOR_MEVA
+
+    there = {name: [member for member in members if member in classes] for name, members in GROUPS.items()}
+    usable = {name: members for name, members in there.items() if len(members) > 1}
+    fewer = {name: members for name, members in usable.items() if name not in GROUPS_OFF_FOR_MEVA}
+    meva, found, kept = np.array([domain == "meva" for domain in domains]), np.asarray(scores), decisions.copy()
+    for rows, groups in ((~meva, usable), (meva, fewer)):
+        kept[rows] = one_of_each_group(decisions[rows], found[rows], classes, groups)
+    return kept
+
+
 def never_empty(decisions: Decisions, scores: ArrayLike) -> Decisions:
     """Clips with no class get the one with the highest score: every clip of the dataset shows something."""
     filled = decisions.copy()
     empty = np.flatnonzero(~decisions.any(1))
     filled[empty, np.asarray(scores)[empty].argmax(1)] = True
     return filled
+
+
+def waterfall(
+    steps: Mapping[str, Sequence[ArrayLike]],
+    targets: ArrayLike,
+    groups: ArrayLike,
+    *,
+    average: Average = "macro",
+    n: int = 1000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """F1 of each step's decisions and what it gained on the step before: a row a step, intervals by source video.
+
+    steps: name -> decisions (N, classes), of one system or of several alternatives whose F1s are averaged ("a single
+    network" is every network alone). Gains are paired: both steps are measured on the same resamples.
+    """
+    weights = np.concatenate([np.ones((1, len(np.asarray(targets)))), resamples(groups, n, seed)])
+    lone = len(np.unique(np.asarray(groups))) < 2
+
+    def ends(values: Floats) -> tuple[float, float]:
+        return (float("nan"), float("nan")) if lone else interval(values[1:])
+
+    rows: list[dict[str, Any]] = []
+    before: Floats | None = None
+    for name, systems in steps.items():
+        rates = [
+            precision_recall_f1(np.asarray(each, dtype=float), targets, average=average, weights=weights)[:, 2]
+            for each in systems
+        ]
+        values = np.mean(rates, axis=0)
+        row: dict[str, Any] = {"step": name, "systems": len(systems), "F1": values[0]}
+        row |= dict(zip(("low", "high"), ends(values), strict=True)) | {"gain": float("nan")}
+        row |= {"gain low": float("nan"), "gain high": float("nan")}
+        if before is not None:
+            gain = values - before
+            row |= {"gain": gain[0]} | dict(zip(("gain low", "gain high"), ends(gain), strict=True))
+        rows.append(row)
+        before = values
+    return pd.DataFrame(rows)
 
 
 def write_submission(target: str | Path, clip_ids: Sequence[str], decisions: ArrayLike) -> None:
@@ -162,8 +252,6 @@ def submit(
     `labels.GROUPS`, except to MEVA clips those that its long windows break. Scores that carry labels are refused: what
     is submitted, or fitted on, must not know the private ones.
     """
-    from tinylib.datasets.labels import GROUPS, GROUPS_OFF_FOR_MEVA
-
     first = members[0]
     for member in members:
         if member.targets is not None:
@@ -181,10 +269,7 @@ def submit(
         thresholds = fit_thresholds(average([each.scores for each in validation]), known.targets)
     decisions = decide(scores, thresholds)
     if groups:
-        meva = np.array([domain == "meva" for domain in first.domains])
-        fewer = {name: members for name, members in GROUPS.items() if name not in GROUPS_OFF_FOR_MEVA}
-        for rows, chosen in ((~meva, GROUPS), (meva, fewer)):
-            decisions[rows] = one_of_each_group(decisions[rows], scores[rows], first.classes, chosen)
+        decisions = group_prior(decisions, scores, first.classes, first.domains)
     decisions = never_empty(decisions, scores)
     write_submission(target, first.clip_ids, decisions)
     check_submission(target, rows=len(first), columns=len(first.classes), clip_ids=first.clip_ids)

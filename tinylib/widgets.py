@@ -38,10 +38,11 @@ class Viewer:
 
     markup: str
     draw: Callable[[], Figure]
+    script: str = "viewer.js"
 
     def _repr_html_(self) -> str:
         return (
-            f"<style>{_asset('viewer.css')}</style>{self.markup}<script>(() => {{{_asset('viewer.js')}}})();</script>"
+            f"<style>{_asset('viewer.css')}</style>{self.markup}<script>(() => {{{_asset(self.script)}}})();</script>"
         )
 
     def figure(self) -> Figure:

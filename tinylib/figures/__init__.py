@@ -15,6 +15,7 @@ from tinylib.figures.charts import (
     stacked_sizes,
     timeline,
 )
+from tinylib.figures.ensembles import threshold_curves, threshold_table, waterfall
 from tinylib.figures.pictures import attention_grid, contact_sheet, full_frame, side_by_side
 from tinylib.figures.stat import block_attention, embedding, gains, interval_attention, temporal_attention
 from tinylib.figures.style import PALETTE, Figure, banner, png, styled
@@ -43,5 +44,8 @@ __all__ = [
     "stacked_sizes",
     "styled",
     "temporal_attention",
+    "threshold_curves",
+    "threshold_table",
     "timeline",
+    "waterfall",
 ]
