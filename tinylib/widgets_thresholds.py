@@ -58,8 +58,8 @@ def threshold_explorer(
         f'<div class="tl-bar"><span>thresholds:</span>{buttons}<span class="tl-count" data-part="clips"></span></div>'
         '<div class="tl-bar"><span>macro precision · recall · F1</span><output data-part="macro" aria-live="polite">'
         '</output><span>micro</span><output data-part="micro"></output></div>'
-        '<div class="tl-panes"><table class="tl-table"><thead><tr><th>class</th><th>clips</th><th>threshold</th><th></th>'
-        f"{heads}</tr></thead><tbody>{rows}</tbody></table>"
+        '<div class="tl-panes"><table class="tl-table"><thead><tr><th>class</th><th>clips</th><th>threshold</th>'
+        f"<th></th>{heads}</tr></thead><tbody>{rows}</tbody></table>"
         '<figure class="tl-pane"><svg class="tl-plot" data-part="plot" viewBox="0 0 360 200" width="360" role="img" '
         'aria-label="precision, recall and F1 of a class against its threshold"></svg><figcaption>'
         '<span data-part="name"></span>: <span style="color:#d55e00">precision</span>, '

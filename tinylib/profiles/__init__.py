@@ -5,6 +5,7 @@ from tinylib.profiles.dataset import BuildTinyvirat, DatasetStatistics
 from tinylib.profiles.stat import AttentionTransfer
 from tinylib.profiles.tinyaction import Baseline, Baselines
 from tinylib.profiles.tinyvirat import Backbone, ForegroundAttention, LowResolution, ProgressiveDvsr, Restoration
+from tinylib.profiles.winner import DualResolution, Ensemble, Network, SamplingAndBalance, Winner
 
 __all__ = [
     "PROFILES",
@@ -14,8 +15,13 @@ __all__ = [
     "Baselines",
     "BuildTinyvirat",
     "DatasetStatistics",
+    "DualResolution",
+    "Ensemble",
     "ForegroundAttention",
     "LowResolution",
+    "Network",
     "ProgressiveDvsr",
     "Restoration",
+    "SamplingAndBalance",
+    "Winner",
 ]
