@@ -118,3 +118,16 @@ def fade_by_iteration(iteration: int, *, step: float = 5e-3) -> float:
 def fade_by_epoch(time: float, *, epochs: float = 2) -> float:
     """alpha as the released code has it: linear over a stage's first `epochs` epochs, of which `time` have gone."""
     return min(1.0, max(0.0, time / epochs))
+
+
+def prior_adjusted(logits: Tensor, targets: Tensor, prior: Tensor, *, strength: float = 1.0) -> Tensor:
+    """Loss of logits to which the classes' log odds (or log frequencies) in training data are added while learning.
+
+    What a rare class's logit has to overcome is given to it, so without the shift, at test, scores are of balanced
+    classes (logit adjustment, Menon et al. 2021; the multi-label form, ours, is BCE per class). logits: (B, C); targets
+    multi-hot (B, C) or class numbers (B,); prior: (C,) shares of training clips in (0, 1).
+    """
+    share = prior.clamp(1e-4, 1 - 1e-4).to(logits)
+    if targets.is_floating_point():
+        return F.binary_cross_entropy_with_logits(logits + strength * (share / (1 - share)).log(), targets)
+    return F.cross_entropy(logits + strength * share.log(), targets)

@@ -1,8 +1,10 @@
 """What each notebook runs with: one frozen flat dataclass a notebook, in three columns (smoke, demo, full)."""
 
 from tinylib.parameters import PROFILES
+from tinylib.profiles.beyond import BeyondThePapers
 from tinylib.profiles.dataset import BuildTinyvirat, DatasetStatistics
 from tinylib.profiles.stat import AttentionTransfer
+from tinylib.profiles.summary import PapersVsOurs
 from tinylib.profiles.tinyaction import Baseline, Baselines
 from tinylib.profiles.tinyvirat import Backbone, ForegroundAttention, LowResolution, ProgressiveDvsr, Restoration
 from tinylib.profiles.winner import DualResolution, Ensemble, Network, SamplingAndBalance, Winner
@@ -13,6 +15,7 @@ __all__ = [
     "Backbone",
     "Baseline",
     "Baselines",
+    "BeyondThePapers",
     "BuildTinyvirat",
     "DatasetStatistics",
     "DualResolution",
@@ -20,6 +23,7 @@ __all__ = [
     "ForegroundAttention",
     "LowResolution",
     "Network",
+    "PapersVsOurs",
     "ProgressiveDvsr",
     "Restoration",
     "SamplingAndBalance",

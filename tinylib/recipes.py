@@ -1,0 +1,238 @@
+"""Whole recipes, from pairs of low and high resolution to scores: the papers' own, and one that combines what helps.
+
+All share backbone width, clips, epochs and batch size, so that tables compare recipes and not budgets; what differs is
+written in one line each (`RECIPES`). The networks here are the small ones that a CPU can train many of.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from tinylib import losses, models
+from tinylib.datasets.index import Index
+from tinylib.datasets.labels import mirror_permutation
+from tinylib.datasets.loading import BatchTransform, ClipDataset
+from tinylib.datasets.store import ClipStore
+from tinylib.errors import UsageError
+from tinylib.models.segments import SegmentNetwork
+from tinylib.objectives.attention_transfer import AttentionTransfer
+from tinylib.objectives.classify import Classify, Loss
+from tinylib.objectives.cross_resolution import CrossResolution, prior_adjusted
+from tinylib.objectives.distill import Distillation
+from tinylib.predict import READINGS, Scores, predict
+from tinylib.train import FitConfig, FitResult, fit
+
+Teacher = Literal["none", "restored", "high"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """One way to learn from tiny clips and to read them. Fields are the parts that an ablation takes away."""
+
+    paper: str
+    sampler: str  # of training; test reads the clip as `READINGS[reading]` says
+    reading: str
+    flip: float = 0.5
+    sees: Literal["low", "restored"] = "low"  # what the delivered network is given
+    network: Literal["classifier", "segments"] = "classifier"
+    loss: Literal["plain", "asymmetric", "prior"] = "plain"
+    teacher: Teacher = "none"
+    attention: bool = False  # the teacher shows where and when to look (STAT), not what to answer
+    alpha: float = 0.5  # weight of the labels beside the teacher's answers
+    trust: bool = False  # in the teacher, clip by clip
+    factors: tuple[float, ...] = (1.0,)  # resolutions that training shows, as shares of the clip's
+    schedule: Literal["constant", "cosine", "restarts"] = "constant"
+    ema: float | None = None  # averaged weights are delivered
+    mirrored_views: bool = False  # test also sees each view mirrored, left and right labels swapped
+
+
+TINY = Recipe(
+    paper="ours",
+    sampler="uniform",
+    reading="winner",
+    loss="prior",
+    teacher="high",
+    trust=True,
+    factors=(1.0, 0.75, 0.5),
+    schedule="cosine",
+    ema=0.99,
+    mirrored_views=True,
+)
+RECIPES: dict[str, Recipe] = {
+    "tinyaction": Recipe(paper="tinyaction", sampler="contiguous", reading="tinyaction", flip=0.0),
+    "tinyvirat": Recipe(paper="tinyvirat", sampler="strided", reading="tinyvirat", sees="restored"),
+    "winner": Recipe(
+        paper="winner", sampler="uniform", reading="winner", teacher="restored", loss="asymmetric", schedule="restarts"
+    ),
+    "stat": Recipe(
+        paper="stat", sampler="segments", reading="stat", network="segments", teacher="high", attention=True
+    ),
+    "tiny": TINY,
+}
+PARTS: dict[str, dict[str, Any]] = {  # what each ablation of the combined recipe changes
+    "without uniform sampling": {"sampler": "contiguous", "reading": "tinyaction"},
+    "without the prior in the loss": {"loss": "plain"},
+    "without a teacher": {"teacher": "none"},
+    "without trust in the teacher": {"trust": False},
+    "without coarser resolutions": {"factors": (1.0,)},
+    "without averaged weights": {"ema": None},
+    "without mirrored views": {"mirrored_views": False},
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """What every recipe gets: the same network, clips and steps."""
+
+    model: str = "tiny_r3d"  # in models.CLASSIFIERS
+    segments: str = "resnet10"  # in models.segments.SEGMENT_BACKBONES, for STAT's kind of network
+    frames: int = 8
+    epochs: int = 40
+    batch: int = 16
+    lr: float = 2e-3
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Material:
+    """A split's clips, and their pixels: as they are, seen better, and super-resolved by a frozen network."""
+
+    index: Index
+    low: ClipStore
+    high: ClipStore
+    restored: ClipStore | None = None
+
+    def seen(self, which: str) -> ClipStore:
+        store = {"low": self.low, "high": self.high, "restored": self.restored}[which]
+        if store is None:
+            raise UsageError("this recipe needs super-resolved video: give the material's `restored`")
+        return store
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What a recipe made of its training clips."""
+
+    recipe: Recipe
+    network: nn.Module
+    teacher: nn.Module | None
+    seconds: float  # of training, the teacher's included
+
+
+def network_of(recipe: Recipe, budget: Budget, classes: int) -> nn.Module:
+    """A fresh network, the same for equal seeds."""
+    torch.manual_seed(budget.seed)
+    if recipe.network == "segments":
+        return SegmentNetwork(num_classes=classes, backbone=budget.segments, segments=budget.frames, stem="low")
+    return models.create(budget.model, num_classes=classes)
+
+
+def learn(recipe: Recipe, material: Material, budget: Budget, run_dir: str | Path) -> Learned:
+    """Train by a recipe; its teacher, if it has one, first and with the same budget. Killed, it goes on."""
+    run_dir, index = Path(run_dir), material.index
+    teacher, seconds = None, 0.0
+    if recipe.teacher != "none":
+        plain = replace(recipe, teacher="none", attention=False, factors=(1.0,))
+        teacher = network_of(plain, budget, len(index.classes))
+        objective: Any = Classify(teacher, loss=_loss(plain, index))
+        seconds = _fit(objective, plain, material, recipe.teacher, None, budget, run_dir / "teacher").seconds
+    network = network_of(recipe, budget, len(index.classes))
+    loss = _loss(recipe, index)
+    if teacher is not None and recipe.attention:
+        assert isinstance(network, SegmentNetwork)
+        assert isinstance(teacher, SegmentNetwork)
+        network.load_state_dict(teacher.state_dict())  # from scratch there are no norms worth freezing
+        objective = AttentionTransfer(
+            network,
+            teacher,
+            block_weights=None,
+            layer_weights=None,
+            roll_every=max(1, budget.epochs // 4),
+            freeze_norms=False,
+        )
+    elif teacher is not None and not recipe.trust and index.multi_label and recipe.factors == (1.0,):
+        objective = Distillation(network, teacher, alpha=recipe.alpha, loss=loss)
+    else:
+        objective = CrossResolution(
+            network, teacher, loss=loss, alpha=recipe.alpha, trust=recipe.trust, factors=recipe.factors
+        )
+    high = recipe.teacher if teacher is not None else None
+    result = _fit(objective, recipe, material, recipe.sees, high, budget, run_dir)
+    return Learned(recipe, network, teacher, seconds + result.seconds)
+
+
+def _loss(recipe: Recipe, index: Index) -> Loss:
+    """The loss of labels; asymmetric loss is of several labels, so a single label gets cross-entropy."""
+    targets = torch.from_numpy(index.targets())
+    if recipe.loss == "prior":
+        hot = targets if index.multi_label else F.one_hot(targets, len(index.classes)).float()
+        return prior_adjusted(hot.mean(0))
+    if not index.multi_label:
+        return F.cross_entropy
+    return (
+        partial(losses.asymmetric, reduce="mean") if recipe.loss == "asymmetric" else F.binary_cross_entropy_with_logits
+    )
+
+
+def _fit(
+    objective: Any,
+    recipe: Recipe,
+    material: Material,
+    sees: str,
+    high: str | None,
+    budget: Budget,
+    run_dir: Path,
+) -> FitResult:
+    data = ClipDataset(
+        material.index,
+        sampler=recipe.sampler,
+        frames=budget.frames,
+        size=None,
+        store=material.seen(sees),
+        high=None if high is None else material.seen(high),
+        seed=budget.seed,
+    )
+    config = FitConfig(
+        epochs=budget.epochs,
+        batch_size=budget.batch,
+        lr=budget.lr,
+        schedule=recipe.schedule,
+        warmup=1.0,
+        ema=recipe.ema,
+        clip_norm=5.0,
+        seed=budget.seed,
+    )
+    transform = BatchTransform(flip=recipe.flip, mirror=mirror_permutation(material.index.classes))
+    return fit(objective, data, config, run_dir, transform=transform, description=asdict(recipe) | {"sees": sees})
+
+
+def read(learned: Learned, material: Material, budget: Budget, *, sees: str | None = None) -> Scores:
+    """Scores of a split by the recipe's own test-time views. sees: other pixels than it was trained on."""
+    recipe, reading = learned.recipe, READINGS[learned.recipe.reading]
+    data = ClipDataset(
+        material.index,
+        sampler=reading.sampler,
+        frames=budget.frames,
+        size=None,
+        store=material.seen(sees or recipe.sees),
+        views="test",
+    )
+    ask = partial(predict, learned.network, data, batch_size=64, aggregate=reading.aggregate, on=reading.on)
+    scores = ask(transform=None)
+    if not recipe.mirrored_views:
+        return scores
+    other = ask(transform=_mirrored_pixels).scores[:, np.asarray(mirror_permutation(material.index.classes))]
+    return replace(scores, scores=((scores.scores + other) / 2).astype(np.float32))
+
+
+def _mirrored_pixels(batch: dict[str, Any]) -> dict[str, Any]:
+    video: Tensor = batch["video"].permute(0, 4, 1, 2, 3).float() / 255
+    return batch | {"video": video.flip(-1)}
