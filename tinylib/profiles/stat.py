@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tinylib.errors import UsageError
+from tinylib.motion import MOTIONS
 from tinylib.parameters import Notebook, scaled
-from tinylib.transfer import READINGS, Backbone
+from tinylib.transfer import READINGS, SCHEMES, Backbone
 
 TABLES = ("Table 1", "Table 2", "Table 3", "Table 4")
 TABLE_3 = ("Student", "SAT", "TAT", "SAT+TAT", "SAT+TAT+rc", "SAT+TAT+rc+ut")
@@ -60,9 +61,13 @@ class AttentionTransfer(Notebook):
     shown: int = scaled(2, 4, 6)
 
     def __post_init__(self) -> None:
-        for name, known in (("reading", READINGS), ("camera", ("paper", "natural")), ("start", ("student", "teacher"))):
+        choices = {"reading": READINGS, "camera": ("paper", "natural"), "start": ("student", "teacher")}
+        for name, known in (choices | {"motion": tuple(MOTIONS)}).items():
             if getattr(self, name) not in known:
                 raise UsageError(f"{name}: expected one of {', '.join(known)}, found {getattr(self, name)!r}")
-        for table in self.tables:
-            if table not in TABLES:
-                raise UsageError(f"tables: expected some of {', '.join(TABLES)}, found {table!r}")
+        for name, known in (("tables", TABLES), ("rows", tuple(SCHEMES))):
+            for given in getattr(self, name):
+                if given not in known:
+                    raise UsageError(f"{name}: expected some of {', '.join(known)}, found {given!r}")
+        if "Student" not in self.rows:
+            raise UsageError("rows: 'Student' is what every gain is against, and must be among them")
