@@ -95,19 +95,23 @@ def _facts() -> dict[str, list[dict[str, Any]]]:
 
 def published(paper: str | None = None, ref: str | None = None) -> pd.DataFrame:
     """The papers' numbers: paper, ref, row, input, metric, value (None where not given), unit, note."""
-    facts = pd.DataFrame(_facts()["results"], dtype=object)
-    facts = facts.where(facts.notna(), None)
-    for column, wanted in (("paper", paper), ("ref", ref)):
-        if wanted is not None:
-            facts = facts[facts[column] == wanted]
-    if facts.empty:
+    lines = facts("results", paper, ref)
+    if not lines:
         raise UsageError(f"nothing is published under paper {paper!r}, ref {ref!r}")
-    return facts.reset_index(drop=True)
+    columns = list(dict.fromkeys(name for line in _facts()["results"] for name in line))
+    frame = pd.DataFrame(lines, columns=columns, dtype=object)
+    return frame.where(frame.notna(), None)
 
 
 def figures() -> pd.DataFrame:
-    """The papers' figures: paper, ref, kind, shows."""
+    """The papers' figures: paper, ref, kind, shows, and the notebook that has our counterpart."""
     return pd.DataFrame(_facts()["figures"])
+
+
+def facts(section: str, paper: str | None = None, ref: str | None = None) -> list[dict[str, Any]]:
+    """Lines of a section of published.yaml: 'tables', 'contradictions', 'warnings', 'figures' or 'results'."""
+    wanted = {name: value for name, value in (("paper", paper), ("ref", ref)) if value is not None}
+    return [line for line in _facts()[section] if wanted.items() <= line.items()]
 
 
 def table(paper: str, ref: str, rows: Iterable[Row]) -> pd.DataFrame:
@@ -116,15 +120,15 @@ def table(paper: str, ref: str, rows: Iterable[Row]) -> pd.DataFrame:
     Rows of ours that the paper does not have come after its own. Two runs of one key (profiles, datasets) make two
     lines. `attrs["banner"]` says what the numbers are from; `shown` prints it above the table.
     """
-    facts = published(paper, ref)[[*JOIN, "value", "unit", "note"]].rename(columns={"value": "paper"})
+    printed = published(paper, ref)[[*JOIN, "value", "unit", "note"]].rename(columns={"value": "paper"})
     mine = [row for row in rows if (row.paper, row.ref) == (paper, ref)]
     names = [*JOIN, "value", "low", "high", "seeds", "n", "data", "profile"]
     ours = pd.DataFrame([{name: getattr(row, name) for name in names} for row in mine], columns=names)
-    joined = facts.merge(ours.rename(columns={"value": "ours"}), on=JOIN, how="outer", sort=False)
-    place = {tuple(key): i for i, key in enumerate(facts[JOIN].itertuples(index=False, name=None))}
+    joined = printed.merge(ours.rename(columns={"value": "ours"}), on=JOIN, how="outer", sort=False)
+    place = {tuple(key): i for i, key in enumerate(printed[JOIN].itertuples(index=False, name=None))}
     order = [place.get(key, len(place)) for key in joined[JOIN].itertuples(index=False, name=None)]
     joined = joined.assign(_order=order).sort_values("_order", kind="stable", ignore_index=True)
-    unit = joined["unit"].where(joined["unit"].notna(), facts["unit"].iloc[0])
+    unit = joined["unit"].where(joined["unit"].notna(), printed["unit"].iloc[0])
     scale = unit.map(lambda name: 100.0 if name == "%" else 1.0)
     for name in ("ours", "low", "high"):
         joined[name] = pd.to_numeric(joined[name]) * scale

@@ -19,6 +19,7 @@ from tinylib.figures.ensembles import threshold_curves, threshold_table, waterfa
 from tinylib.figures.pictures import attention_grid, contact_sheet, full_frame, side_by_side
 from tinylib.figures.stat import block_attention, embedding, gains, interval_attention, temporal_attention
 from tinylib.figures.style import PALETTE, Figure, banner, png, styled
+from tinylib.figures.summary import paper_gaps, verdicts
 
 __all__ = [
     "PALETTE",
@@ -38,6 +39,7 @@ __all__ = [
     "histograms",
     "interval_attention",
     "learning_curves",
+    "paper_gaps",
     "png",
     "scatter",
     "side_by_side",
@@ -47,5 +49,6 @@ __all__ = [
     "threshold_curves",
     "threshold_table",
     "timeline",
+    "verdicts",
     "waterfall",
 ]
