@@ -6,7 +6,7 @@ import fcntl
 import json
 import math
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib import resources
@@ -159,7 +159,13 @@ def banner(rows: Iterable[Row]) -> str:
 def shown(frame: pd.DataFrame, *, digits: int = 2) -> Any:
     """`frame` for a notebook: its banner as the caption, numbers rounded, gaps and blanks quiet."""
     style = frame.style.format(precision=digits, na_rep="").hide(axis="index")
+    words: list[Hashable] = [name for name in frame.columns if frame[name].map(_is_words).any()]
+    style = style.set_properties(subset=words, **{"text-align": "left"})
     return style.set_caption(frame.attrs["banner"]) if "banner" in frame.attrs else style
+
+
+def _is_words(value: object) -> bool:
+    return isinstance(value, str) and value[:1].isalpha()
 
 
 def orderings(

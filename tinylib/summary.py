@@ -133,8 +133,10 @@ def joined(paper: str, ref: str, runs: Sequence[Run]) -> pd.DataFrame:
     columns = [*JOIN, "unit", "paper", "ours", "gap", "clips", "seeds", "our input", "data", "profile", "notebook"]
     idle = {name for name in ("our input", "note") if not table[name].fillna("").any()}
     idle |= {name for name in ("data", "profile") if table[name].nunique() < 2}  # the banner has it
-    table = table[[name for name in (*columns, "note") if name not in idle]]
-    table.attrs["banner"] = provenance(paper, ref, runs)
+    same = [name for name in ("metric", "unit", "input") if table[name].nunique() == 1]
+    said = ", ".join(str(table[name].iloc[0]) for name in same)
+    table = table[[name for name in (*columns, "note") if name not in idle and name not in same]]
+    table.attrs["banner"] = f"{said}. " * bool(said) + provenance(paper, ref, runs)
     return table
 
 
