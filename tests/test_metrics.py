@@ -265,3 +265,20 @@ def test_paired_gains_know_that_seeds_differ():
     value, low, high = metrics.paired(after[0], before[0], np.zeros(50))
     assert value == 0
     assert np.isnan([low, high]).all()
+
+
+def test_differences_leave_out_what_both_sides_share():
+    rng = np.random.default_rng(0)
+    truth = (rng.random((60, 3)) < 0.4).astype(float)
+    good = np.clip(0.6 * truth + 0.4 * rng.random((2, 60, 3)), 0, 1)
+    bad = np.clip(good - 0.35 * truth, 0, 1)
+    videos = np.repeat(np.arange(12), 5)
+    table = metrics.differences(good, bad, truth, videos).set_index("metric")
+    both = [metrics.evaluate(runs, truth, videos).set_index("metric")["value"] for runs in (good, bad)]
+    np.testing.assert_allclose(table["value"], both[0] - both[1])
+    assert (table["low"] <= table["value"]).all()
+    assert (table["value"] <= table["high"]).all()
+    same = metrics.differences(good, good, truth, videos)
+    assert (same[["value", "low", "high"]] == 0).all(axis=None)
+    with pytest.raises(DataError, match="unlike numbers of seeds"):
+        metrics.differences(good, bad[:1], truth, videos)

@@ -251,14 +251,16 @@ def paired(
     """Mean of `after` - `before` with its interval: values (N,), or (seeds, N), of the same clips under two treatments.
 
     Pairing leaves out how hard the clips are. Resamples draw source videos and, among them, seeds; seed i of one is
-    paired with seed i of the other. One source video alone has no interval (NaN).
+    paired with seed i of the other. The interval is that of `around`; one source video alone has none (NaN).
     """
     gaps = np.atleast_2d(np.asarray(after, dtype=np.float64) - np.asarray(before, dtype=np.float64))
-    if len(np.unique(np.asarray(groups))) < 2:
+    count = len(np.unique(np.asarray(groups)))
+    if count < 2:
         return float(gaps.mean()), float("nan"), float("nan")
     means = np.stack([weighted_mean(gap, resamples(groups, n, seed)) for gap in gaps])  # (seeds, n)
     drawn = np.random.default_rng((seed, 0x5EED)).integers(len(gaps), size=(n, len(gaps)))
-    return float(gaps.mean()), *interval(np.take_along_axis(means.T, drawn, axis=1).mean(axis=1), level)
+    resampled = np.take_along_axis(means.T, drawn, axis=1).mean(axis=1)
+    return float(gaps.mean()), *around(float(gaps.mean()), resampled, count, level)
 
 
 def spelled(value: float, low: float, high: float, *, digits: int = 3) -> str:
@@ -296,21 +298,68 @@ def evaluate(
     seeds, and each resample draws source videos and, among them, seeds. One source video alone has no interval (NaN).
     A class that a resample lacks keeps its value of the whole split; the interval is that of `around`, within [0, 1].
     """
-    videos = len(np.unique(np.asarray(groups)))
+    found = _resampled(scores, targets, groups, threshold, n, seed)
+    rows = [
+        {"metric": metric} | _drawn(values, groups, seed, level, clip=(0.0, 1.0)) for metric, values in found.items()
+    ]
+    seeds = len(next(iter(found.values())))
+    return pd.DataFrame(rows).assign(seeds=seeds, n=len(np.asarray(targets)))
+
+
+def differences(
+    after: ArrayLike | Sequence[ArrayLike],
+    before: ArrayLike | Sequence[ArrayLike],
+    targets: ArrayLike,
+    groups: ArrayLike,
+    *,
+    n: int = 1000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> pd.DataFrame:
+    """`evaluate` of `after` minus that of `before`, with intervals of the difference: metric, value, low, high.
+
+    The same clips, the same number of seeds; both sides see the same resamples of videos and of seeds, so how hard the
+    clips are, and how lucky a seed was, cancels out.
+    """
+    pair = [_resampled(scores, targets, groups, 0.5, n, seed) for scores in (after, before)]
+    if {len(next(iter(found.values()))) for found in pair} != {len(next(iter(pair[0].values())))}:
+        raise DataError("differences: the two sides have unlike numbers of seeds")
+    return pd.DataFrame(
+        [
+            {"metric": metric} | _drawn(pair[0][metric] - pair[1][metric], groups, seed, level, clip=(-1.0, 1.0))
+            for metric in pair[0]
+        ]
+    )
+
+
+def _resampled(
+    scores: ArrayLike | Sequence[ArrayLike],
+    targets: ArrayLike,
+    groups: ArrayLike,
+    threshold: ArrayLike,
+    n: int,
+    seed: int,
+) -> dict[str, Floats]:
+    """Each metric of each run, (seeds, 1 + n): first of the split itself, then of n resamples of its videos."""
     runs, truth = np.asarray(scores, dtype=np.float64), np.asarray(targets)
     runs = runs[None] if runs.ndim == 2 else runs
-    weights = np.concatenate([np.ones((1, runs.shape[1])), resamples(groups, n, seed)])  # row 0: the split itself
+    weights = np.concatenate([np.ones((1, runs.shape[1])), resamples(groups, n, seed)])
     table = [_summaries(run, truth, threshold, weights) for run in runs]
-    drawn = np.random.default_rng((seed, 0x5EED)).integers(len(runs), size=(n, len(runs)))
-    rows = []
-    for metric in table[0]:
-        values = np.stack([run[metric] for run in table])  # (seeds, 1 + n)
-        value, low, high = float(values[:, 0].mean()), float("nan"), float("nan")
-        if videos > 1:
-            drawn_means = np.take_along_axis(values[:, 1:].T, drawn, axis=1).mean(axis=1)
-            low, high = np.clip(around(value, drawn_means, videos, level), 0.0, 1.0).tolist()
-        rows.append({"metric": metric, "value": value, "low": low, "high": high})
-    return pd.DataFrame(rows).assign(seeds=len(runs), n=len(truth))
+    return {metric: np.stack([run[metric] for run in table]) for metric in table[0]}
+
+
+def _drawn(
+    values: Floats, groups: ArrayLike, seed: int, level: float, *, clip: tuple[float, float]
+) -> dict[str, float]:
+    """value, low, high of the mean over seeds, each resample of videos with a resample of seeds."""
+    value, low, high = float(values[:, 0].mean()), float("nan"), float("nan")
+    videos = len(np.unique(np.asarray(groups)))
+    if videos > 1:
+        runs, n = len(values), values.shape[1] - 1
+        drawn = np.random.default_rng((seed, 0x5EED)).integers(runs, size=(n, runs))
+        means = np.take_along_axis(values[:, 1:].T, drawn, axis=1).mean(axis=1)
+        low, high = np.clip(around(value, means, videos, level), *clip).tolist()
+    return {"value": value, "low": low, "high": high}
 
 
 def over_seeds(values: ArrayLike, lows: ArrayLike, highs: ArrayLike) -> tuple[float, float, float]:
