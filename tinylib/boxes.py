@@ -16,7 +16,7 @@ COLUMNS = ("frame", "id", "x0", "y0", "x1", "y1")
 
 
 def read_boxes(path: str | Path) -> dict[str, Track]:
-    """Tracks by id, holes of at most 150 frames filled linearly. The format is told by the name, then by the first line.
+    """Tracks by id, holes of at most 150 frames filled linearly; name and first line tell the format.
 
     `*.geom.yml`: KPF. `*.viratdata.objects.txt`: VIRAT Release 2. A first line that names columns: CSV with `frame,id,
     x0,y0,x1,y1` in any order (frames from 0, corners in pixels, right and bottom exclusive) and, if it likes, `kind`.

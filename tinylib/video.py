@@ -115,6 +115,19 @@ def iter_frames(path: str | Path, *, start: int = 0, stop: int | None = None, th
             yield picture(frame)
 
 
+def frame_times(path: str | Path) -> NDArray[np.float64]:
+    """When each frame is shown, in seconds from the first: (frames,). From the rate where the file does not say."""
+    scan, stamps = _scan(path), []
+    with _open(path) as (container, stream):
+        for packet in container.demux(stream):
+            if packet.size and not packet.is_discard and packet.pts is not None:
+                stamps.append(float(packet.pts * packet.time_base))
+    if len(stamps) != scan.info.frames:
+        return np.arange(scan.info.frames) / (scan.info.fps or 25.0)
+    times: NDArray[np.float64] = np.sort(np.array(stamps)) - min(stamps)
+    return times
+
+
 def write_video(
     path: str | Path,
     frames: Iterable[Frame],

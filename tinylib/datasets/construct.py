@@ -147,13 +147,15 @@ def _tubes(annotation: VideoAnnotation) -> list[_Tube | None]:
     return tubes
 
 
-def _square(box: Box, side: int) -> tuple[int, int, int, int]:
+def square(box: Box, side: int) -> tuple[int, int, int, int]:
+    """The square of that side about the middle of a box; it may leave the frame."""
     x = math.floor((box[0] + box[2] - side + 1) / 2)
     y = math.floor((box[1] + box[3] - side + 1) / 2)
     return x, y, x + side, y + side
 
 
-def _even(length: float) -> int:
+def even(length: float) -> int:
+    """The next even number: H.264 wants even sides."""
     return 2 * math.ceil(length / 2)
 
 
@@ -185,7 +187,7 @@ def _meva(annotation: VideoAnnotation, tubes: Sequence[_Tube | None], rule: Meva
                     names.update(labels)
             if names:
                 clip_id = f"{anchor.id}_{meva_clip_name(anchor.name)}_{start}_{end}"
-                square = _square(box, _even(side))
+                square = square(box, even(side))
                 yield Window(annotation.video_id, anchor.id, start, end, square, in_class_order(names), clip_id)
 
 
@@ -238,7 +240,7 @@ def _virat(annotation: VideoAnnotation, tubes: Sequence[_Tube | None], rule: Vir
                     continue
                 low, high = np.min(boxes, axis=0), np.max(boxes, axis=0)
                 box = (float(low[0]), float(low[1]), float(high[2]), float(high[3]))
-                side = max(rule.min_side, _even(max(box[2] - box[0], box[3] - box[1])))
+                side = max(rule.min_side, even(max(box[2] - box[0], box[3] - box[1])))
                 if side > rule.max_side:
                     continue
                 names: set[str] = set()
@@ -246,7 +248,7 @@ def _virat(annotation: VideoAnnotation, tubes: Sequence[_Tube | None], rule: Vir
                     if any(tube is own or tube.touches(own, start, end) for _, own in stream.cropped):
                         names.update(tiny_labels(activity.name, "virat") if _during(activity, start, end) else ())
                 if names:
-                    yield Window(video, stream.anchor.id, start, end, _square(box, side), in_class_order(names))
+                    yield Window(video, stream.anchor.id, start, end, square(box, side), in_class_order(names))
 
 
 def _during(activity: Activity, start: int, end: int) -> bool:
