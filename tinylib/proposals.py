@@ -34,7 +34,7 @@ class ProposalConfig:
     method: str = "mog2"  # or "knn"
     width: int = 960  # wider frames are searched at this width
     memory: float = 20.0  # seconds until what has stopped becomes background
-    threshold: float = 30.0  # squared distance from the background, in its standard deviations (KNN: x 25)
+    threshold: float = 40.0  # squared distance from the background, in its standard deviations (KNN: x 25)
     shadows: bool = True  # shadows are told apart and left out
     shake: bool = True  # frames are brought over the background first
     min_side: float = 6.0  # pixels of the full frame: the longer side of the smallest box
@@ -127,7 +127,7 @@ class Detector:
             small = cv2.warpAffine(small, matrix, size, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[assignment]
         mask = self.subtractor.apply(self._smooth(small), learningRate=0.1 if self.recover else self.rate)
         self.recover = max(0, self.recover - 1)
-        moving = (mask > SHADOW).astype(np.uint8)
+        moving = _without_shadows(mask)
         if moving.mean() > self.config.flood:
             self.flooded, self.recover = self.flooded + 1, max(5, round(self.fps / 3))
             return []
@@ -187,6 +187,22 @@ class Detector:
         return [tuple(row) for row in np.concatenate([boxes[:, :2] - margin, boxes[:, 2:] + margin], 1).tolist()]
 
 
+def _without_shadows(mask: Any) -> NDArray[np.uint8]:
+    """What moves, 0 or 1. A shadow lies; where one with what casts it stands upright, it is somebody's grey coat."""
+    import cv2
+
+    sure = (mask > SHADOW).astype(np.uint8)
+    if not (mask == SHADOW).any():
+        return sure
+    count, parts, stats, _ = cv2.connectedComponentsWithStats((mask > 0).astype(np.uint8), connectivity=8)
+    seeds = np.bincount(parts[sure > 0], minlength=count)
+    width, height, area = stats[:, 2], stats[:, 3], stats[:, 4]
+    upright = (height >= 1.6 * width) & (seeds >= 0.05 * area)
+    upright[0] = False
+    whole: NDArray[np.uint8] = sure | upright[parts].astype(np.uint8)
+    return whole
+
+
 def _stacked(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
     """Pieces that stand above each other, as head, trunk and legs do, joined; what is wide stays apart."""
     boxes = boxes[np.argsort(boxes[:, 1], kind="stable")]
@@ -194,10 +210,11 @@ def _stacked(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
     for box in boxes:
         for place, other in enumerate(joined):
             common = min(box[2], other[2]) - max(box[0], other[0])
-            narrow = min(box[2] - box[0], other[2] - other[0])
+            narrow, wide = sorted((box[2] - box[0], other[2] - other[0]))
             whole = np.array([*np.minimum(box[:2], other[:2]), *np.maximum(box[2:], other[2:])])
             width, height = whole[2:] - whole[:2]
-            if common > 0.5 * narrow and box[1] - other[3] < 0.25 * height and height <= 3.2 * width:
+            alike, near = narrow > 0.4 * wide, box[1] - other[3] < 0.25 * height
+            if common > 0.5 * narrow and alike and near and 1.3 * width <= height <= 3.2 * width:
                 joined[place] = whole
                 break
         else:
