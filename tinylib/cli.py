@@ -79,6 +79,31 @@ def convert(args: argparse.Namespace) -> int:
     return 0
 
 
+def predict(args: argparse.Namespace) -> int:
+    from tinylib.proposals import ProposalConfig
+    from tinylib.recipe import calibrated, open_model
+    from tinylib.recognise import CutConfig, recognise
+
+    proposals = ProposalConfig(method=args.method, width=args.width, threshold=args.motion, travel=args.travel)
+    trained = open_model(args.model) if args.calibrate is None else calibrated(args.model, args.calibrate)
+    timeline = recognise(
+        args.video,
+        trained,
+        args.out,
+        boxes=args.boxes,
+        proposals=proposals,
+        cut=CutConfig(min_frames=args.min_frames),
+        threshold=args.threshold,
+        layer=args.layer,
+        maps=not args.no_maps,
+        annotated=not args.no_video,
+    )
+    print(timeline.summary())
+    print(f"{args.out}: timeline.csv, timeline.json, clips/{', maps/' * (not args.no_maps)}", end="")
+    print(", annotated.mp4" * (not args.no_video))
+    return 0
+
+
 def submit(args: argparse.Namespace) -> int:
     from tinylib.ensemble import submit as write_answer
     from tinylib.predict import Scores
@@ -146,6 +171,27 @@ def parser() -> argparse.ArgumentParser:
         "--class-rows", type=_rows, metavar="ROWS", help="the file's row of each class: 3,0,1 or 'as filed'"
     )
 
+    own = command("predict", predict, "recognise actions in a video")
+    own.add_argument("video", type=_file, metavar="VIDEO")
+    own.add_argument("--model", type=_exists, required=True, metavar="RUN_DIR", help="a run folder, or its checkpoint")
+    own.add_argument("--out", type=Path, required=True, metavar="DIR")
+    own.add_argument(
+        "--boxes",
+        type=_file,
+        metavar="FILE",
+        help="tracks: CSV (frame,id,x0,y0,x1,y1), MOT, KPF geometry or VIRAT objects (default: what moves)",
+    )
+    own.add_argument("--threshold", type=_share, default=0.5, metavar="P", help="scores say a class from it on (0.5)")
+    own.add_argument("--calibrate", type=_file, metavar="SCORES.npz", help="fit the run's calibration on these first")
+    own.add_argument("--min-frames", type=_positive, default=40, metavar="N", help="of a clip (40)")
+    own.add_argument("--method", choices=("mog2", "knn"), default="mog2", help="background subtraction")
+    own.add_argument("--width", type=_positive, default=960, metavar="PX", help="wider frames are searched at it (960)")
+    own.add_argument("--motion", type=_number, default=40.0, metavar="X", help="higher finds less that moves (40)")
+    own.add_argument("--travel", type=_number, default=1.0, metavar="X", help="tracks get so many sides far (1)")
+    own.add_argument("--layer", metavar="NAME", help="of the attention maps (default: the deepest with 6 px or more)")
+    own.add_argument("--no-maps", action="store_true", help="leave the attention maps out")
+    own.add_argument("--no-video", action="store_true", help="leave the annotated video out")
+
     answer = command("submit", submit, "challenge submission from scores, validated")
     answer.add_argument("scores", type=_file, nargs="+", metavar="SCORES.npz", help="several are averaged")
     answer.add_argument("--out", type=Path, required=True, metavar="answer.txt")
@@ -183,6 +229,25 @@ def _positive(text: str) -> int:
     return int(text)
 
 
+def _number(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 < value < 1e6:
+        raise argparse.ArgumentTypeError(f"expected a positive number, got {text!r}")
+    return value
+
+
+def _share(text: str) -> float:
+    if text in ("0", "0.0"):
+        return 0.0
+    value = _number(text)
+    if value > 1:
+        raise argparse.ArgumentTypeError(f"expected 0 to 1, got {text!r}")
+    return value
+
+
 def _rows(text: str) -> str:
     if text != "as filed" and not all(part.isdigit() for part in text.split(",")):
         raise argparse.ArgumentTypeError(f"expected whole numbers with commas between, or 'as filed', got {text!r}")
@@ -198,6 +263,12 @@ def _folder(text: str) -> Path:
 def _file(text: str) -> Path:
     if not Path(text).is_file():
         raise argparse.ArgumentTypeError(f"{text}: no such file")
+    return Path(text)
+
+
+def _exists(text: str) -> Path:
+    if not Path(text).exists():
+        raise argparse.ArgumentTypeError(f"{text}: no such folder or file")
     return Path(text)
 
 

@@ -10,12 +10,13 @@ from typing import Any
 from tinylib import models
 from tinylib.calibrate import FILE as CALIBRATION
 from tinylib.calibrate import Calibration
+from tinylib.calibrate import fit as fit_calibration
 from tinylib.datasets.store import Resize
 from tinylib.errors import DataError, UsageError
 from tinylib.files import sha256
 from tinylib.models import checkpoint
 from tinylib.models.common import VideoClassifier
-from tinylib.predict import Aggregate, On, Reading
+from tinylib.predict import Aggregate, On, Reading, Scores
 from tinylib.sampling import SAMPLERS
 
 
@@ -109,3 +110,15 @@ def open_model(run: str | Path) -> Trained:
         if calibration.classes != recipe.classes:
             raise DataError(f"{weights.parent / CALIBRATION}: of other classes than {weights.name}'s")
     return Trained(network.eval(), recipe, weights, calibration)
+
+
+def calibrated(run: str | Path, scores: str | Path | Scores) -> Trained:
+    """Fit a run's calibration on scores of clips that it has not learned from, keep it beside the weights, open it."""
+    weights = weights_of(run)
+    recipe = Recipe.read(checkpoint.load(weights)[1], weights)
+    found = scores if isinstance(scores, Scores) else Scores.load(scores)
+    if found.targets is None or (found.targets.ndim == 2) != recipe.multi_label or found.classes != recipe.classes:
+        raise DataError(f"calibration: the scores of {found.name} {found.split} are not labelled with {run}'s classes")
+    made = fit_calibration(found.scores, found.targets, found.classes, weights=sha256(weights))
+    made.save(weights.parent / CALIBRATION)
+    return open_model(weights)

@@ -7,7 +7,7 @@ tracks disappear belongs to none of them: they go on unseen until they come out 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -194,3 +194,35 @@ def filled(seen: dict[int, Box]) -> dict[int, Box]:
             x0, y0, x1, y1 = ((1 - w) * p + w * q for p, q in zip(seen[a], seen[b], strict=True))
             boxes[frame] = (x0, y0, x1, y1)
     return boxes
+
+
+def agreement(found: Iterable[Track], truth: Iterable[Track], *, least: float = 0.3) -> dict[str, float]:
+    """How far tracks agree with annotated ones, box by box on every annotated frame.
+
+    recall and precision: of boxes that pair up one to one with an IoU of `least`; covered: share of the annotated boxes
+    whose middle lies in some found box; whole: share of annotated tracks that are found on half of their frames.
+    """
+    at: dict[int, list[Box]] = {}
+    for track in found:
+        for frame, box in track.boxes.items():
+            at.setdefault(frame, []).append(box)
+    asked: dict[int, list[tuple[str, Box]]] = {}
+    for track in truth:
+        for frame, box in track.boxes.items():
+            asked.setdefault(frame, []).append((track.id, box))
+    paired, shown, covered, there = 0, 0, 0, 0
+    hits: dict[str, list[bool]] = {}
+    for frame, own in asked.items():
+        real = np.array([box for _, box in own]).reshape(-1, 4)
+        ours = np.array(at.get(frame, [])).reshape(-1, 4)
+        overlap = iou(real, ours)
+        pairs = {row for row, _ in _assigned(np.where(overlap >= least, overlap, FAR))}
+        middle = (real[:, None, :2] + real[:, None, 2:]) / 2
+        inside = ((middle >= ours[None, :, :2]) & (middle <= ours[None, :, 2:])).all(-1).any(-1)
+        paired, shown, covered, there = paired + len(pairs), shown + len(ours), covered + inside.sum(), there + len(own)
+        for row, (key, _) in enumerate(own):
+            hits.setdefault(key, []).append(row in pairs)
+    whole = [np.mean(hit) >= 0.5 for hit in hits.values()]
+    values = {"recall": (paired, there), "precision": (paired, shown), "covered": (covered, there)}
+    values["whole"] = sum(whole), len(whole)
+    return {name: float(part / all_) if all_ else float("nan") for name, (part, all_) in values.items()}

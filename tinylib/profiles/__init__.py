@@ -3,6 +3,7 @@
 from tinylib.parameters import PROFILES
 from tinylib.profiles.beyond import BeyondThePapers
 from tinylib.profiles.dataset import BuildTinyvirat, DatasetStatistics
+from tinylib.profiles.own import OwnVideo
 from tinylib.profiles.stat import AttentionTransfer
 from tinylib.profiles.summary import PapersVsOurs
 from tinylib.profiles.tinyaction import Baseline, Baselines
@@ -23,6 +24,7 @@ __all__ = [
     "ForegroundAttention",
     "LowResolution",
     "Network",
+    "OwnVideo",
     "PapersVsOurs",
     "ProgressiveDvsr",
     "Restoration",
