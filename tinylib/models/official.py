@@ -7,6 +7,7 @@ import re
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from tinylib.errors import DataError, UsageError
+from tinylib.models.common import VideoClassifier
 from tinylib.models.official_keys import SOURCES, Source
 
 NAMES: dict[str, str] = {name: source.origin for name, source in SOURCES.items()}
@@ -68,6 +70,24 @@ def open_converted(path: str | Path) -> nn.Module:
     model = _build(SOURCES[description["official"]], description["num_classes"])
     checkpoint.restore(model, state, source=path)
     return model.eval()
+
+
+def start_from(path: str | Path, num_classes: int, options: Mapping[str, Any]) -> VideoClassifier:
+    """A classifier with the converted weights at `path` and a fresh head, built with constructor `options` of your own.
+
+    options: such as dropout and drop_path, which weights do not hold; in training mode.
+    """
+    from tinylib.models import checkpoint
+
+    state, description = checkpoint.load(path)
+    source = SOURCES.get(description.get("official", ""))
+    if source is None or not source.head:
+        raise DataError(f"{path}: is not a converted official classifier")
+    model = _build(replace(source, arguments={**source.arguments, **options}), description["num_classes"])
+    checkpoint.restore(model, state, source=path)
+    assert isinstance(model, VideoClassifier)
+    model.reset_classifier(num_classes)
+    return model
 
 
 def recognise(source: str | Path | Mapping[str, Any]) -> list[str]:

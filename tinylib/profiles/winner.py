@@ -5,10 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import torch
+
+from tinylib import models
 from tinylib.datasets.index import Index
 from tinylib.datasets.store import ClipStore
 from tinylib.errors import UsageError
-from tinylib.parameters import Notebook, scaled
+from tinylib.models.common import VideoClassifier
+from tinylib.models.official import start_from
+from tinylib.parameters import Notebook, home, scaled
 from tinylib.profiles.tinyvirat import Restoration
 from tinylib.schedules import FitConfig
 
@@ -66,6 +71,8 @@ class Winner(Notebook):
             Network("UniFormer", "uniformer_b", 2e-4, (("drop_path", 0.4),)),
         ),
     )
+    csn_weights: str = ""  # Kinetics weights as `tinylib convert` wrote them; "" starts from nothing
+    uniformer_weights: str = ""
     epochs: int = scaled(4, 12, 120)
     batch: int = scaled(8, 16, 32)
     warmup: float = scaled(0.5, 1.0, 10.0)  # epochs
@@ -113,6 +120,14 @@ class Winner(Notebook):
         kind = "recorded" if sensor else "clean"
         file = index.root / "stores" / f"{index.split}-{kind}-{size}-{self.kept}-{index.digest()}.store"
         return study.render(index, file, size, sensor=sensor, kept=self.kept)
+
+    def build(self, network: Network, classes: int, seed: int) -> VideoClassifier:
+        """The network with a fresh head, from its Kinetics weights where they are given."""
+        weights = self.csn_weights if network is self.networks[0] else self.uniformer_weights
+        torch.manual_seed(seed)
+        if weights:
+            return start_from(home() / weights, classes, dict(network.options))
+        return models.create(network.model, num_classes=classes, **dict(network.options))
 
     def fitting(self, network: Network, items: int, seed: int) -> FitConfig:
         """AdamW, warm-up and cosine restarts, as the paper; decay, cycles and averaging, which it leaves open, ours."""
