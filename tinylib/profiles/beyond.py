@@ -37,7 +37,7 @@ class BeyondThePapers(Notebook):
     swept: tuple[str, ...] = scaled(
         ("tinyaction", "tiny"), ("tinyaction", "tiny"), ("tinyaction", "winner", "stat", "tiny")
     )
-    recipes: tuple[str, ...] = ("tinyaction", "tinyvirat", "winner", "stat", "tiny")
+    compared: tuple[str, ...] = ("tinyaction", "tinyvirat", "winner", "stat", "tiny")
     ablated: bool = scaled(False, False, True)  # each part of the combined recipe taken away
     model: str = scaled("tiny_r3d", "tiny_r3d", "r3d18")
     segments: str = scaled("resnet10", "resnet10", "resnet34")
