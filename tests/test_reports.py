@@ -101,7 +101,9 @@ def test_run_shows_what_was_done_failed_died_and_waited_and_then_resumes(tmp_pat
     assert "<summary>Show two things</summary>" in page
     assert "http://" not in page and "https://" not in page  # noqa: PT018
     index = (out / "index.html").read_text()
-    assert "F1 <b>2.5</b> [0.25, 0.375]" in index
+    assert "<span>I3D</span> <span><b>2.5</b> [0.25, 0.375]</span>" in index
+    assert '<tr id="02_b" class="failed">' in index
+    assert 'Not done:</b> <a href="#02_b">02_b</a>' in index
     assert "ZeroDivisionError" in index
     assert "synthetic" in index
     assert json.loads((out / "status/02_b.json").read_text())["state"] == "failed"
@@ -162,3 +164,69 @@ def test_pages_escape_what_they_show(tmp_path):
     assert "base64,AAAA" in page
     assert "&lt;b&gt;" in page
     assert pages.SYNTHETIC not in page
+
+
+def test_what_sums_up_runs_whatever_became_of_the_others_and_again_when_one_has_run(tmp_path, graph, monkeypatch):
+    for name in ("01_a", "02_b", "05_e"):
+        write(tmp_path, name, "1")
+    ran = []
+
+    def pretend(job):
+        ran.append(job.name)
+        (job.out / f"{job.name}.html").write_text("")
+        return "ValueError: broken" if job.name == "01_a" and len(ran) == 1 else ""
+
+    def call(*only):
+        done: dict[str, reports.Status] = {}
+        jobs = plan(tmp_path, only)
+        for name, job in jobs.items():
+            done[name] = reports.execute(job, *[done[b] for b in reports.before_of(name, jobs)])
+        return {name: status.state for name, status in done.items()}
+
+    (tmp_path / "out").mkdir()
+    monkeypatch.setattr(reports, "_papermill", pretend)
+    assert call() == {"01_a": "failed", "02_b": "not run", "05_e": "done"}
+    assert call() == {"01_a": "done", "02_b": "done", "05_e": "done"}
+    assert ran == ["01_a", "05_e", "01_a", "02_b", "05_e"]
+    assert set(call().values()) == {"done"}
+    assert set(call("05").values()) == {"done"}
+    assert len(ran) == 5  # nothing was new
+    write(tmp_path, "02_b", "2")
+    assert plan(tmp_path, ["05"])["05_e"].fingerprint == plan(tmp_path, ["01", "05"])["05_e"].fingerprint
+    call("02")
+    call("05")
+    assert ran[5:] == ["02_b", "05_e"]  # the summary knows that what it sums up has changed
+
+
+def result(metric, value, row="x", **more):
+    return {"paper": "ours", "ref": "r", "row": row, "input": "", "metric": metric, "value": value} | more
+
+
+def test_headlines_are_of_one_metric_the_papers_tables_first_and_each_number_once():
+    rows = [result("mAP", 0.9), result("F1", 0.5, "ours alone"), result("Recall", 0.1)]
+    rows += [result("F1", 0.1 * i, f"row {i}", paper="stat", ref="Table 1", low=0.0, high=1.0) for i in range(4)]
+    rows += [result("F1", 0.1, "again", paper="stat", ref="Table 2", low=0.0, high=1.0)]
+    groups, more = pages.headlines(rows)
+    assert [(g["shared"], [r["row"] for r in g["rows"]]) for g in groups] == [
+        ("stat Table 1, F1", ["row 0", "row 1", "row 2", "row 3"]),
+        ("r, F1", ["ours alone"]),
+    ]
+    assert more == 3
+    few, more = pages.headlines([result("clips", 4), result("mean frames", 9), result("z", 1), result("y", 2)])
+    assert [g["shared"] for g in few] == ["r, clips", "r, mean frames", "r, z"]
+    assert more == 1
+    named, _ = pages.headlines([result("SSIM", 0.9), result("HMDB-51 accuracy", 0.3)])
+    assert named[0]["shared"] == "r, HMDB-51 accuracy"
+    assert pages.headlines([]) == ([], 0)
+
+
+def test_tables_link_to_the_pages_beside_them(tmp_path):
+    table = "<table><tr><td>03_baselines</td><td>04_x</td></tr></table>"
+    book = nbformat.v4.new_notebook()
+    output = nbformat.v4.new_output("display_data", data={"text/html": table})
+    parameters = nbformat.v4.new_code_cell("profile: str = 'smoke'", metadata={"tags": ["parameters"]})
+    book.cells = [nbformat.v4.new_markdown_cell("# T"), parameters, nbformat.v4.new_code_cell("t", outputs=[output])]
+    nbformat.write(book, tmp_path / "n.ipynb")
+    page = pages.notebook_page(tmp_path / "n.ipynb", reports.Status("n", "done"), {"03_baselines"})
+    assert '<td><a href="03_baselines.html">03_baselines</a></td><td>04_x</td>' in page
+    assert "<summary>parameters</summary>" in page

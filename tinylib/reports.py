@@ -27,7 +27,7 @@ from tinylib.parameters import PROFILES, Declared, check_parameters, declared, h
 from tinylib.results import commit, device_name
 
 DATA = ("01_build_tinyvirat",)
-AFTER: dict[str, tuple[str, ...]] = {  # a notebook -> those that must be done first; "*" is all others
+AFTER: dict[str, tuple[str, ...]] = {  # a notebook -> those done first; "*": all others, whatever became of them
     "02_dataset_statistics": DATA,
     "03_baselines": DATA,
     "04_progressive_dvsr": DATA,
@@ -142,7 +142,7 @@ def plan(
         given |= {"data_root": str(home() / "data")} | parameters
         given = {k: v for k, v in given.items() if k in names}
         check_parameters(given, right[name], name)
-        before = [jobs[b].fingerprint for b in before_of(name, chosen)]
+        before = [jobs[b].fingerprint if b in jobs else _known(out, b) for b in before_of(name, sources)]
         print_of = hashlib.sha256(
             json.dumps([_code(sources[name]), given, package_digest(), before]).encode()
         ).hexdigest()
@@ -165,6 +165,12 @@ def before_of(name: str, chosen: Iterable[str]) -> list[str]:
     """The chosen notebooks that `name` must wait for; one that was not chosen is taken to be done."""
     wanted = AFTER.get(name, ())
     return [c for c in chosen if c != name and (c in wanted or ("*" in wanted and "*" not in AFTER.get(c, ())))]
+
+
+def _known(out: Path, name: str) -> str:
+    """The fingerprint of a notebook that was not chosen this time, as an earlier call left it."""
+    status = read_status(out, name)
+    return status.fingerprint if status else ""
 
 
 def _ordered(chosen: Sequence[str]) -> list[str]:
@@ -206,9 +212,11 @@ def _statuses(jobs: dict[str, Job], scheduler: str | None) -> Iterable[Status]:
 
 def execute(job: Job, *before: Status) -> Status:
     """Run one notebook unless it is done already or one before it is not; render it; leave its status on disk."""
-    missing = [status.name for status in before if status.state != "done"]
+    sums_up = "*" in AFTER.get(job.name, ())  # what others left, be it little: runs again when one of them has
+    missing = [status.name for status in before if status.state != "done" and not sums_up]
     earlier = read_status(job.out, job.name)
     done = earlier and earlier.state == "done" and earlier.fingerprint == job.fingerprint
+    done = done and not (sums_up and any(status.fresh for status in before))
     if earlier and done and not missing and not job.force and (job.out / f"{job.name}.html").exists():
         return earlier
     status = Status(
@@ -237,7 +245,8 @@ def execute(job: Job, *before: Status) -> Status:
 
         executed = job.out / "notebooks" / f"{job.name}.ipynb"
         if executed.exists():
-            write_text(job.out / f"{job.name}.html", notebook_page(executed, status))
+            others = {name for name in AFTER if (job.out / f"{name}.html").exists()} - {job.name}
+            write_text(job.out / f"{job.name}.html", notebook_page(executed, status, others))
     status.write(job.out)
     return status
 
