@@ -48,13 +48,15 @@ class Scheme(NamedTuple):
 
 CE, THIRD = (1.0, 0.0, 0.0), (1 / 3, 1 / 3, 1 / 3)
 ROLLING = Scheme(THIRD, None, None)
-SCHEMES: dict[str, Scheme] = {  # Table 3, by the row's first words; the last one is ours, after CSTAT
+THIRD_OF_CE = "Student, a third of CE"  # ours: with transfer CE weighs a third; is a gain more than its smaller step?
+SCHEMES: dict[str, Scheme] = {  # Table 3, by the row's first words, and two of ours; confidence is after CSTAT
     "Student": Scheme(CE),
     "SAT": Scheme((0.5, 0.5, 0.0)),
     "TAT": Scheme((0.5, 0.0, 0.5)),
     "SAT+TAT": Scheme(THIRD),
     "SAT+TAT+rc": ROLLING,
     "SAT+TAT+rc+ut": ROLLING._replace(unlabelled=True),
+    THIRD_OF_CE: Scheme((1 / 3, 0.0, 0.0)),
     "SAT+TAT+rc, by the teacher's confidence": ROLLING._replace(confidence="label"),
 }
 WEIGHTINGS: dict[str, Scheme] = {  # Table 1, by the row

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from tinylib.errors import UsageError
 from tinylib.motion import MOTIONS
 from tinylib.parameters import Notebook, scaled
-from tinylib.transfer import READINGS, SCHEMES, Backbone
+from tinylib.transfer import READINGS, SCHEMES, THIRD_OF_CE, Backbone
 
 TABLES = ("Table 1", "Table 2", "Table 3", "Table 4")
-TABLE_3 = ("Student", "SAT", "TAT", "SAT+TAT", "SAT+TAT+rc", "SAT+TAT+rc+ut")
+TABLE_3 = ("Student", THIRD_OF_CE, "SAT", "TAT", "SAT+TAT", "SAT+TAT+rc", "SAT+TAT+rc+ut")
 APART = ("vehicle_stopping", "Riding", "activity_running", "Talking", "Loading", "Transport_HeavyCarry")
 
 
