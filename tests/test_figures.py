@@ -85,3 +85,13 @@ def test_banner_and_empty_sheet():
     assert figure.get_suptitle() == "synthetic"
     with pytest.raises(UsageError, match="no clips"):
         figures.contact_sheet({})
+
+
+@pytest.mark.parametrize("draw", [figures.grouped_bars, figures.class_scores])
+def test_a_legend_covers_no_bar(draw):
+    full = {f"a class with a name {i}": 1.0 for i in range(5)}
+    made = draw({f"method {i}": full for i in range(5)}, title="All bars as long as they can be")
+    figures.png(made)  # lays it out
+    (legend,) = made.legends
+    assert not legend.get_window_extent().overlaps(made.axes[0].get_window_extent())
+    assert made.axes[0].get_legend() is None

@@ -48,8 +48,13 @@ def _bars(
         axes.set_xscale("log")
     axes.margins(x=0.08)
     if len(series) > 1:
-        axes.legend(loc="lower right", fontsize=9)
+        _legend_below(figure, axes, len(series))
     return figure
+
+
+def _legend_below(figure: Figure, axes: Axes, columns: int) -> None:
+    """Outside the axes, where no bar can be."""
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=min(columns, 4), fontsize=9)
 
 
 @styled
@@ -71,7 +76,7 @@ def grouped_bars(
     if log:
         axes.set_yscale("log")
     if len(series) > 1:
-        axes.legend(fontsize=9)
+        _legend_below(figure, axes, len(series))
     return figure
 
 
