@@ -50,8 +50,8 @@ class AttentionTransfer(Notebook):
         Backbone("R2PLUS1D-34", "r2plus1d34", 4, 8),  # with two streams the 64 frames of section 4.7
     )
     seeds: int = scaled(1, 1, 3)  # from `seed` on
-    epochs: int = scaled(1, 12, 50)  # of the first stage
-    transfer_epochs: int = scaled(1, 10, 50)  # of the second
+    epochs: int = scaled(1, 10, 50)  # of the first stage
+    transfer_epochs: int = scaled(1, 8, 50)  # of the second
     unlabelled_epochs: int = scaled(1, 4, 10)
     batch: int = scaled(12, 16, 256)
     lr: float = scaled(0.03, 0.03, 1e-2)  # the paper's 1e-3 is for weights of ImageNet and Kinetics; give it with them
