@@ -157,7 +157,7 @@ class Detector:
         import cv2
 
         thumb = self._thumb(small)
-        (dx, dy), sure = cv2.phaseCorrelate(self.reference, thumb, self.window)
+        (dx, dy), sure = cv2.phaseCorrelate(self.reference.copy(), thumb.copy(), self.window)  # it writes into both
         factor = small.shape[1] / thumb.shape[1]
         length = float(np.hypot(dx, dy)) * factor
         if sure < 0.15 or not 0.5 <= length <= 0.1 * small.shape[1]:

@@ -27,7 +27,7 @@ from tinylib.datasets.construct import Window, even, square
 from tinylib.datasets.cutting import crop
 from tinylib.datasets.index import Clip, Index
 from tinylib.datasets.loading import ClipDataset
-from tinylib.datasets.store import resize_video
+from tinylib.datasets.store import ClipStore, resize_video
 from tinylib.errors import ClipError, DataError, UsageError
 from tinylib.files import atomic_path
 from tinylib.predict import Scores, predict
@@ -39,6 +39,7 @@ from tinylib.timeline import Seen, Timeline
 from tinylib.video import VideoInfo, frame_times, iter_frames, probe, read_frames, write_video
 
 Frames = NDArray[np.uint8]
+PICTURES = 24  # frames at most in the film of a map; the .npz has all
 MARK = ".recognised"  # says that what is in a folder was put there by us, finished or not
 
 
@@ -239,24 +240,26 @@ def _index(video: Path, out: Path, names: Sequence[str], windows: Sequence[Windo
     return Index(video.stem, "own", out, recipe.classes, recipe.multi_label, clips)
 
 
-def _dataset(index: Index, trained: Trained) -> ClipDataset:
-    recipe = trained.recipe
-    kind: dict[str, Any] = {"frames": recipe.frames, "size": recipe.size, "resize": recipe.resize}
-    return ClipDataset(index, views="test", sampler=recipe.sampler, **kind)
-
-
 def _scores(index: Index, trained: Trained, batch_size: int) -> Scores:
     """Of every clip, as the recipe reads clips, corrected where there is a calibration."""
     recipe = trained.recipe
     trained.network.to("cuda" if torch.cuda.is_available() else "cpu")
-    found = predict(
-        trained.network,
-        _dataset(index, trained),
-        batch_size=batch_size,
-        aggregate=recipe.aggregate,
-        on=recipe.on,
-        label="recognising",
-    )
+    file = index.root / ".clips.store"  # every clip is decoded once, however many views it has
+    kind: dict[str, Any] = {"size": recipe.size, "resize": recipe.resize}
+    try:
+        store = ClipStore.build(index, file, **kind)
+        clips = ClipDataset(index, store=store, views="test", sampler=recipe.sampler, frames=recipe.frames, **kind)
+        found = predict(
+            trained.network,
+            clips,
+            batch_size=batch_size,
+            aggregate=recipe.aggregate,
+            on=recipe.on,
+            label="recognising",
+        )
+    finally:
+        for left in index.root.glob(".*clips.store*"):
+            left.unlink()
     return found if trained.calibration is None else replace(found, scores=trained.calibration.apply(found.scores))
 
 
@@ -302,5 +305,7 @@ def _maps(index: Index, scores: Scores, trained: Trained, layer: str | None, out
         files[clip.clip_id] = f"maps/{clip.clip_id}.npz"
         with atomic_path(out / files[clip.clip_id]) as temporary:
             np.savez(temporary, map=values, layer=np.array(layer), target=np.array(index.classes[best]))
-        write_video(out / "maps" / f"{clip.clip_id}.mp4", overlay(pixels, values), 10.0, preset="veryfast")
+        some = np.unique(np.linspace(0, len(pixels) - 1, PICTURES).round().astype(int))
+        film = overlay(pixels[some], values[some])
+        write_video(out / "maps" / f"{clip.clip_id}.mp4", film, 8.0, preset="veryfast")
     return files

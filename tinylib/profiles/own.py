@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tinylib.errors import UsageError
 from tinylib.parameters import Notebook, home, scaled
+from tinylib.profiles.tinyvirat import SMALL, Backbone
 
 if TYPE_CHECKING:
     from tinylib.datasets.annotations import VideoAnnotation
@@ -23,9 +24,11 @@ class OwnVideo(Notebook):
     boxes: str = ""  # tracks of your own (CSV, MOT, KPF geometry, VIRAT objects); "" looks for what moves
     threshold: float = 0.5  # a class is said from this score on
     min_frames: int = 40  # of a clip
-    network: str = scaled("tiny_r3d", "tiny_r3d", "r3d18")  # trained where no model is given
-    options: tuple[tuple[str, Any], ...] = scaled(
-        (("widths", (8, 16, 32, 64)), ("stem", "paper")), (("widths", (12, 24, 48, 96)), ("stem", "paper")), ()
+    searched: int = scaled(480, 960, 960)  # pixels: wider frames are searched for motion at this width
+    network: Backbone = scaled(  # noqa: RUF009
+        Backbone("small", "tiny_r3d", SMALL),
+        Backbone("small", "tiny_r3d", (("widths", (12, 24, 48, 96)), ("stem", "paper"))),
+        Backbone("3D ResNet", "r3d18"),
     )
     frames: int = scaled(8, 8, 16)
     size: int = scaled(32, 40, 112)  # pixels
@@ -45,9 +48,8 @@ class OwnVideo(Notebook):
             raise UsageError(f"data {self.data!r} has no full frames: give a video")
         folder = "meva" if self.version == 2 else "virat"
         base = self.dataset().parent / folder
-        names = sorted(path.name.split(".viratdata")[0] for path in (base / "annotations/test").glob("*.objects.txt"))
-        names += sorted(path.name.split(".geom")[0] for path in (base / "annotations/test").glob("*.geom.yml"))
-        return base / "videos" / f"{names[0]}.mp4"
+        names = sorted(path.name for path in (base / "annotations/test").glob("*.geom.yml"))
+        return base / "videos" / f"{names[0].removesuffix('.geom.yml')}.mp4"
 
     def annotation(self) -> VideoAnnotation | None:
         """What SynthVIRAT's annotators say of its video; None for the user's own."""
