@@ -57,6 +57,13 @@ def test_the_projection_keeps_far_clouds_apart_and_is_repeatable():
     np.testing.assert_array_equal(flat, embedding.project(far, seed=1))
 
 
+def test_a_clip_a_class_has_no_silhouette():
+    table = embedding.separation({"a": [np.eye(4)]}, np.arange(4), np.arange(4), neighbours=2)
+    found = table.set_index(["network", "metric"])["value"]
+    assert np.isnan(found["a", "silhouette"])
+    assert found["a", "neighbour purity"] == 0
+
+
 def test_too_little_is_named():
     with pytest.raises(UsageError, match="t-SNE of 3 clips"):
         embedding.project(np.eye(3))

@@ -34,9 +34,14 @@ def project(features: ArrayLike, *, perplexity: float = 30.0, seed: int = 0) -> 
 
 
 def silhouettes(features: ArrayLike, labels: ArrayLike) -> Floats:
-    """How much nearer each clip is to its own class than to the next one (Rousseeuw 1987): (N,) in [-1, 1]."""
+    """How much nearer each clip is to its own class than to the next one (Rousseeuw 1987): (N,) in [-1, 1].
+
+    0 for a clip that is alone in its class; NaN for all where every clip is, or where there is one class.
+    """
     from sklearn.metrics import silhouette_samples
 
+    if not 2 <= len(np.unique(np.asarray(labels))) < len(np.asarray(labels)):
+        return np.full(len(np.asarray(labels)), np.nan)
     return np.asarray(silhouette_samples(np.asarray(features, np.float64), np.asarray(labels)), np.float64)
 
 

@@ -193,8 +193,8 @@ def attention_viewer(
     at, shown = "{0}/" if several else "", names[: 1 if restored is None else 2]
     under = f"{at}{shown[-1]}"
     panes = {name: [f"{at}{name}"] for name in shown}
-    if beside:
-        panes[beside] = [under, f"{at}{beside}/{{{2 if several else 1}}}"]
+    if beside:  # both overlays next to each other
+        panes |= {beside: [under, f"{at}{beside}/{{{2 if several else 1}}}"], "overlay": [under, "@"]}
     panes |= {"map": ["@"], "overlay": [under, "@"]}
     frames = max(len(video) for video in base.values())
     view = {
