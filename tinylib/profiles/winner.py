@@ -171,6 +171,7 @@ class DualResolution(Winner):
     alpha: float = 0.5  # share of the labels' loss; the paper does not say
     alphas: tuple[float, ...] = scaled((0.9,), (0.3, 0.9), (0.3, 0.7, 0.9))  # besides
     rendering: int = scaled(0, 2, 8)  # processes that render super-resolved video
+    scheduler: str | None = None  # a dask scheduler's address, for rendering on a cluster
     shown: int = scaled(1, 2, 6)
 
 
