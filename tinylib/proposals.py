@@ -43,6 +43,7 @@ class ProposalConfig:
     flood: float = 0.4  # a frame of which more than this has changed is left out: light, or a moved camera
     margin: float = 0.05  # by which boxes are grown, of their sides
     travel: float = 1.0  # how far a track must get, in its mean side: what trembles in one place is left out
+    far: float = 0.06  # of the frame's width: this far is far enough, however large the track
     tracker: TrackerConfig = field(default_factory=TrackerConfig)
 
     def __post_init__(self) -> None:
@@ -84,7 +85,8 @@ def follow(frames: Iterable[Frame], detector: Detector) -> Proposals:
     for count, frame in enumerate(frames, 1):
         ended += tracker.update(count - 1, detector(frame))
     ended += tracker.finish()
-    moving = [track for track in ended if travelled(track) >= detector.config.travel]
+    enough = detector.config.far * detector.shape[1]
+    moving = [track for track in ended if travelled(track, enough) >= detector.config.travel]
     moving = [t for t in (_inside(track, detector.shape) for track in moving) if t.boxes]
     moving.sort(key=lambda track: (min(track.boxes), int(track.id)))
     tracks = tuple(replace(track, id=str(number)) for number, track in enumerate(moving, 1))
@@ -222,11 +224,11 @@ def _stacked(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.array(joined).reshape(-1, 4)
 
 
-def travelled(track: Track) -> float:
-    """How far a track gets from where it began, in its mean side."""
+def travelled(track: Track, longest: float = np.inf) -> float:
+    """How far a track gets from where it began, in its mean side or in `longest` pixels, whichever is less."""
     boxes = np.array(list(track.boxes.values()))
     centres, sides = (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]
-    return float(np.linalg.norm(centres - centres[0], axis=1).max() / np.sqrt(sides.prod(1)).mean())
+    return float(np.linalg.norm(centres - centres[0], axis=1).max() / min(longest, np.sqrt(sides.prod(1)).mean()))
 
 
 def _inside(track: Track, shape: tuple[int, ...]) -> Track:

@@ -22,6 +22,7 @@ SIZE_GAIN, PLACE_GAIN, SPEED_GAIN = 0.2, 0.7, 0.15  # how much a new box moves w
 FAR = -1.0  # the fit of what must not be linked
 GROUP_SHARE = 0.6  # a track is in a box where this share of it is
 FRAGMENT = 1.6  # pieces of a track are joined as long as they are no larger than this many of its area
+FULL = 0.45  # and fill this much of the whole: people who part are two
 
 Boxes = NDArray[np.float64]  # (N, 4): x0, y0, x1, y1
 
@@ -151,7 +152,8 @@ def _joined(found: Boxes, expected: Boxes) -> Boxes:
     for track, mine in enumerate(pieces.T):
         if mine.sum() > 1:
             whole = np.concatenate([found[mine, :2].min(0), found[mine, 2:].max(0)])
-            if _areas(whole[None])[0] <= FRAGMENT * _areas(expected[track][None])[0]:
+            area = _areas(whole[None])[0]
+            if area <= FRAGMENT * _areas(expected[track][None])[0] and _areas(found[mine]).sum() >= FULL * area:
                 made.append(whole)
                 left &= ~mine
     return np.concatenate([found[left], np.array(made).reshape(-1, 4)])
