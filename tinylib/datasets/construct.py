@@ -187,8 +187,8 @@ def _meva(annotation: VideoAnnotation, tubes: Sequence[_Tube | None], rule: Meva
                     names.update(labels)
             if names:
                 clip_id = f"{anchor.id}_{meva_clip_name(anchor.name)}_{start}_{end}"
-                square = square(box, even(side))
-                yield Window(annotation.video_id, anchor.id, start, end, square, in_class_order(names), clip_id)
+                cut = square(box, even(side))
+                yield Window(annotation.video_id, anchor.id, start, end, cut, in_class_order(names), clip_id)
 
 
 def _meet(a: Box, b: Box) -> bool:
