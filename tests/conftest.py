@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 os.environ.setdefault("MPLBACKEND", "Agg")
+CHROMIUM = Path("/usr/bin/chromium")
 SHARED = Path(os.environ.get("TINYLIB_SHARED", Path(__file__).resolve().parents[2] / "shared"))
 
 
@@ -25,3 +26,15 @@ def shared_data() -> Path:
 def parity() -> Path:
     """Folder of recorded outputs of the official implementations, or skip."""
     return _need(SHARED / "parity")
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    """A headless browser, or skip."""
+    if not CHROMIUM.exists():
+        pytest.skip("no Chromium on this machine: nothing is tried in a browser")
+    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox", "--disable-gpu"])
+        yield browser
+        browser.close()
