@@ -104,3 +104,30 @@ def test_only_figures_and_widgets_import_matplotlib_and_ipywidgets():
         if p.parent.name != "figures" and pattern.search(p.read_text(encoding="utf-8"))
     }
     assert found <= {"widgets.py"}
+
+
+def test_the_readmes_name_what_exists():
+    """Notebooks in the front page's table, commands of `tinylib`, and checkpoints that `convert` knows."""
+    from tinylib import cli, reports
+    from tinylib.models.official import NAMES
+
+    front = (ROOT / "README.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| `(\d\d_\w+)` \|", front, re.MULTILINE)
+    assert listed == sorted({*reports.AFTER, *reports.DATA})
+    assert {path.stem for path in (ROOT / "notebooks").glob("*.ipynb")} <= set(listed)
+    data = (ROOT / "data/README.md").read_text(encoding="utf-8")
+    names = re.findall(
+        r"`([a-z0-9_]+)`", "".join(re.findall(r"^\|[^|]*\|([^|]*)\|", data.split("## Checkpoints")[1], re.M))
+    )
+    assert len(names) > 15
+    assert set(names) <= set(NAMES)
+    commands = set(re.findall(r"tinylib ([a-z]+) (?:--|[A-Z]|[a-z|]+ --|[a-z]+\.mp4|clips)", front + data))
+    assert commands >= {"predict", "build", "check", "convert", "reports"}
+    for command in commands:
+        with pytest.raises(SystemExit) as done:
+            cli.parser().parse_args([command, "--help"])
+        assert done.value.code == 0
+    for name in ("README.md", "data/README.md", "reports/README.md", "CONTRIBUTING.md"):
+        text = (ROOT / name).read_text(encoding="utf-8")
+        for link in re.findall(r"\]\(([^)#]+)\)", text):
+            assert (ROOT / name).parent.joinpath(link).exists() or link.startswith("http"), f"{name}: {link}"
