@@ -22,7 +22,7 @@ def film(frames=90, *, noise=3.0, shake=0, seed=0, actors=1, still=False):
             x = 10 + 1.4 * number if place == 0 else WIDTH - 22 - 1.2 * number
             x0, y0 = round(x), 30 + 45 * place
             frame[y0 : y0 + 26, max(0, x0) : x0 + 10] = (230, 40 + 150 * place, 30)
-            if 0 <= x0 and x0 + 10 <= WIDTH:
+            if x0 >= 0 and x0 + 10 <= WIDTH:
                 truth[place][number] = (float(x0), float(y0), float(x0 + 10), float(y0 + 26))
         dx, dy = rng.integers(-shake, shake + 1, 2) if shake else (0, 0)
         frame = np.roll(frame, (dy, dx), (0, 1)) + rng.normal(0, noise, frame.shape)

@@ -90,21 +90,21 @@ def test_a_grey_coat_is_no_shadow():
 
 
 def test_real_people_from_afar(shared_data):
-    """PETS 2009 S2.L1, view 1: 30 seconds of eight people, against its ground truth."""
+    """PETS 2009 S2.L1, view 1, seconds 9 to 18, against its ground truth."""
     import xml.etree.ElementTree as ElementTree
 
     from tinylib.video import iter_frames
 
-    video, frames = shared_data / "surveillance/pets2009_s2l1_480x360.avi", 100
+    video, frames = shared_data / "surveillance/pets2009_s2l1_480x360.avi", 180
     truth: dict[str, dict] = {}
     for frame in ElementTree.parse(shared_data / "surveillance/PETS2009-S2L1.xml").getroot():
         number = int(frame.get("number"))
-        for thing in frame.iter("object") if number < frames else ():
+        for thing in frame.iter("object") if 90 <= number < frames else ():
             h, w, x, y = (0.625 * float(thing.find("box").get(k)) for k in ("h", "w", "xc", "yc"))
             truth.setdefault(thing.get("id"), {})[number] = (x - w / 2, y - h / 2, x + w / 2, y + h / 2)
-    first = np.median(list(iter_frames(video, stop=150))[::10], axis=0).astype(np.uint8)
+    first = np.median(list(iter_frames(video, stop=frames))[::9], axis=0).astype(np.uint8)
     found = follow(iter_frames(video, stop=frames), Detector(first, 10.0))
     score = agreement(found.tracks, [Track(key, "person", boxes) for key, boxes in truth.items()])
-    assert score["recall"] > 0.45
+    assert score["recall"] > 0.65
     assert score["precision"] > 0.7
     assert score["covered"] > 0.8

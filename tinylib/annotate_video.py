@@ -40,13 +40,13 @@ def drawn(frames: Iterable[Frame], timeline: Timeline, *, start: int = 0) -> Ite
     at: dict[str, list[Seen]] = {}
     for clip in timeline.clips:
         at.setdefault(clip.track, []).append(clip)
-    foot = "score = probability" if timeline.calibrated else "scores not calibrated"
+    foot = "scores calibrated" if timeline.calibrated else "scores not calibrated"
     for number, frame in enumerate(frames, start):
         marks = []
         for place, track in enumerate(timeline.tracks.values()):
             if number in track.boxes:
-                clip = next((c for c in at.get(track.id, ()) if c.first <= number <= c.last), None)
-                words = "" if clip is None else label(timeline, clip)
+                now = [clip for clip in at.get(track.id, ()) if clip.first <= number <= clip.last]
+                words = label(timeline, now[0]) if now else ""
                 marks.append((track.boxes[number], words, COLOURS[place % len(COLOURS)] if words else GREY))
         yield draw(frame, marks, footer=f"{timeline.times[number]:.1f} s   {foot}")
 
@@ -78,7 +78,7 @@ def draw(frame: Frame, marks: Sequence[tuple[Sequence[float], str, Colour]], *, 
     even = (height % 2, width % 2)
     if any(even):
         picture = np.pad(picture, ((0, even[0]), (0, even[1]), (0, 0)), mode="edge")
-    line, text = max(1, round(height / 480)), max(11, round(height / 48))
+    line, text = max(2, round(height / 480)), max(11, round(height / 48))  # thinner lines lose their colour when coded
     rects = [_scaled(box, scale, width, height) for box, _, _ in marks]
     for (x0, y0, x1, y1), (_, words, colour) in zip(rects, marks, strict=True):
         cv2.rectangle(picture, (x0, y0), (x1, y1), colour, line if words else 1)

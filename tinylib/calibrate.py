@@ -51,9 +51,9 @@ class Calibration:
     @classmethod
     def load(cls, path: str | Path) -> Calibration:
         try:
-            found = json.loads(Path(path).read_text(encoding="utf-8"))
-            lists = {name: tuple(found.pop(name)) for name in ("classes", "slopes", "intercepts")}
-            made = cls(**lists, **found)
+            found: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
+            found |= {name: tuple(found[name]) for name in ("classes", "slopes", "intercepts")}
+            made = cls(**found)
         except FileNotFoundError:
             raise DataError(f"{path}: no such calibration") from None
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

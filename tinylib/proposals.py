@@ -126,7 +126,7 @@ class Detector:
         if moved != (0.0, 0.0):
             matrix: Any = np.array([[1, 0, -moved[0]], [0, 1, -moved[1]]], np.float32)
             size = small.shape[1], small.shape[0]
-            small = cv2.warpAffine(small, matrix, size, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[assignment]
+            small = cv2.warpAffine(small, matrix, size, borderMode=cv2.BORDER_REPLICATE)
         mask = self.subtractor.apply(self._smooth(small), learningRate=0.1 if self.recover else self.rate)
         self.recover = max(0, self.recover - 1)
         moving = _without_shadows(mask)

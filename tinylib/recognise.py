@@ -154,6 +154,9 @@ def recognise(
         raise UsageError(f"threshold: expected 0 to 1, got {threshold}")
     cut, out, video = cut or CutConfig(), Path(out), Path(video)
     trained = model if isinstance(model, Trained) else open_model(model)
+    known = [name for name, _ in trained.network.steps()]
+    if layer not in (None, *known):
+        raise UsageError(f"layer {layer!r}: {trained.recipe.model} has {', '.join(known)}")
     info = probe(video, exact=False)
     if info.frames < cut.min_frames:
         raise ClipError(video, f"it has {info.frames} frames, and a clip needs {cut.min_frames} (min_frames)")
@@ -295,9 +298,6 @@ def clip_map(trained: Trained, clip: Frames, target: int, layer: str) -> tuple[F
 def _maps(index: Index, scores: Scores, trained: Trained, layer: str | None, out: Path) -> dict[str, str]:
     """maps/ID.npz (map, layer, class) and maps/ID.mp4 of every clip, by clip."""
     layer = layer or deepest(trained)
-    known = [name for name, _ in trained.network.steps()]
-    if layer not in known:
-        raise UsageError(f"layer {layer!r}: {trained.recipe.model} has {', '.join(known)}")
     files = {}
     for clip, row in shown(list(zip(index.clips, scores.scores, strict=True)), "looking", closing_line=False):
         best = int(row.argmax())

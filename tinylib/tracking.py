@@ -224,7 +224,7 @@ def agreement(found: Iterable[Track], truth: Iterable[Track], *, least: float = 
         paired, shown, covered, there = paired + len(pairs), shown + len(ours), covered + inside.sum(), there + len(own)
         for row, (key, _) in enumerate(own):
             hits.setdefault(key, []).append(row in pairs)
-    whole = [np.mean(hit) >= 0.5 for hit in hits.values()]
+    whole = [2 * sum(hit) >= len(hit) for hit in hits.values()]
     values = {"recall": (paired, there), "precision": (paired, shown), "covered": (covered, there)}
     values["whole"] = sum(whole), len(whole)
     return {name: float(part / all_) if all_ else float("nan") for name, (part, all_) in values.items()}
