@@ -135,6 +135,8 @@ def test_orderings():
     assert one["claim"].tolist() == ["ResNet-50 > I3D"]
     assert one["paper gap"].tolist() == pytest.approx([0.35])
     assert one["our gap"].tolist() == pytest.approx([-10])
+    equal = [row("I3D", 0.2), row("ResNet-50", 0.2)]
+    assert results.orderings("tinyvirat", "Table II", equal)["held"].tolist() == ["tie"]
     unknown = [row("I3D", 0.2, low=None, high=None), row("ResNet-50", 0.3, low=None, high=None)]
     assert results.orderings("tinyvirat", "Table II", unknown)["held"].tolist() == ["leans yes"]
     assert results.orderings("tinyvirat", "Table II", []).empty

@@ -165,7 +165,7 @@ def shown(frame: pd.DataFrame, *, digits: int = 2) -> Any:
 
 
 def _is_words(value: object) -> bool:
-    return isinstance(value, str) and value[:1].isalpha()
+    return isinstance(value, str) and any(letter.isalpha() for letter in value)
 
 
 def orderings(
@@ -174,7 +174,8 @@ def orderings(
     """Which of the paper's orderings hold with ours: columns input, metric, claim, paper gap, our gap, held.
 
     Every pair of rows of one input, metric, dataset and profile that both sides have; or only the given `pairs`.
-    held: 'yes' or 'no' where the two intervals do not meet, 'leans yes' or 'leans no' where they do (or are unknown).
+    held: 'yes' or 'no' where the two intervals do not meet, 'leans yes' or 'leans no' where they do (or are unknown),
+    'tie' where ours are equal.
     """
     both = table(paper, ref, rows)
     numbers = both.assign(paper=pd.to_numeric(both["paper"], errors="coerce")).dropna(subset=["paper", "ours"])
@@ -189,7 +190,7 @@ def orderings(
                 continue
             gap = large["ours"] - small["ours"]
             apart = large["low"] > small["high"] or small["low"] > large["high"]
-            held = ("yes" if gap > 0 else "no") if apart else ("leans yes" if gap > 0 else "leans no")
+            held = ("" if apart else "leans ") + ("yes" if gap > 0 else "no") if gap else "tie"
             found.append(
                 {"input": source, "metric": metric, "claim": f"{large['row']} > {small['row']}"}
                 | {"paper gap": large["paper"] - small["paper"], "our gap": gap, "held": held}

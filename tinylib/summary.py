@@ -16,7 +16,7 @@ from tinylib import results
 from tinylib.metrics import spelled
 from tinylib.results import JOIN, Row
 
-ANSWERS = ("yes", "leans yes", "leans no", "no")
+ANSWERS = ("yes", "leans yes", "tie", "leans no", "no")
 DIGITS = {"%": 1, "ratio": 3}
 HERE = "12_papers_vs_ours"  # its own rows are about the others'
 
@@ -133,6 +133,7 @@ def joined(paper: str, ref: str, runs: Sequence[Run]) -> pd.DataFrame:
     columns = [*JOIN, "unit", "paper", "ours", "gap", "clips", "seeds", "our input", "data", "profile", "notebook"]
     idle = {name for name in ("our input", "note") if not table[name].fillna("").any()}
     idle |= {name for name in ("data", "profile") if table[name].nunique() < 2}  # the banner has it
+    idle |= set() if table["unit"].isin(list(DIGITS)).any() else {"gap"}  # of counts it says nothing
     same = [name for name in ("metric", "unit", "input") if table[name].nunique() == 1]
     said = ", ".join(str(table[name].iloc[0]) for name in same)
     table = table[[name for name in (*columns, "note") if name not in idle and name not in same]]
@@ -187,7 +188,7 @@ def possible(paper: str, ref: str) -> int:
 def verdicts(runs: Sequence[Run]) -> pd.DataFrame:
     """One line a table whose rows compete, dataset and profile: how many of its orderings hold, lean, fail, are open.
 
-    Columns: paper, ref, shows, data, profile, orderings, yes, leans yes, leans no, no, not measured.
+    Columns: paper, ref, shows, data, profile, orderings, yes, leans yes, tie, leans no, no, not measured.
     """
     lines: list[dict[str, Any]] = []
     for fact in results.facts("tables"):

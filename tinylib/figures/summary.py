@@ -10,6 +10,7 @@ from tinylib.figures.style import BLACK, BLUE, ORANGE, PALETTE, Figure, axes_gri
 SAID = {  # column of `summary.verdicts` -> colour and words
     "yes": (BLUE, "holds"),
     "leans yes": ("#9cc9e8", "leans that way"),
+    "tie": ("#b8c0c8", "tie"),
     "leans no": ("#f3c6a5", "leans the other way"),
     "no": (ORANGE, "is reversed"),
     "not measured": ("#e9edf1", "not measured"),
