@@ -243,8 +243,11 @@ def _in_sight(pack: Pack, camera: Camera, light: Light) -> bool:
     return bool((spots.max(0) > -room).all() and (spots.min(0) < (camera.width + room, camera.height + room)).all())
 
 
-def paint(scene: Scene, camera: Camera, *, enlarge: int = 2) -> Backdrop:
-    """The empty view, `enlarge` times finer than the camera and averaged down."""
+def paint(scene: Scene, camera: Camera, *, enlarge: int = 2, looks: bool = True) -> Backdrop:
+    """The empty view, `enlarge` times finer than the camera and averaged down.
+
+    looks=False leaves colours and shadows black: what stands where is all that placing asks for.
+    """
     big = camera.scaled(enlarge)
     width, height = big.width, big.height
     light = scene.light
@@ -257,15 +260,15 @@ def paint(scene: Scene, camera: Camera, *, enlarge: int = 2) -> Backdrop:
 
     shade = np.zeros((height, width), np.uint8)
     for static, drawings in things:
-        if static.casts:
+        if static.casts and looks:
             for polygon in (s for drawing in drawings for s in drawing.shadows):
                 if np.abs(polygon).max() < 30000:
                     cv2.fillPoly(shade, [fixed(polygon, (0, 0), 1)], 255, cv2.LINE_AA, 4)
     shade = np.asarray(cv2.GaussianBlur(shade, (0, 0), 0.8 * enlarge), np.uint8)
 
-    image = np.empty((height, width, 3), np.uint8)
+    image = np.zeros((height, width, 3), np.uint8)
     columns = np.arange(width, dtype=np.float32)[None] + 0.5
-    for top in range(0, height, STRIP):
+    for top in range(0, height, STRIP) if looks else ():
         rows = np.arange(top, min(top + STRIP, height), dtype=np.float32)[:, None] + 0.5
         dx, dy, dz = big.rays(*np.broadcast_arrays(columns, rows))
         far = np.minimum(camera.z / np.maximum(-dz, 1e-4), 3000.0).astype(np.float32)
@@ -286,15 +289,17 @@ def paint(scene: Scene, camera: Camera, *, enlarge: int = 2) -> Backdrop:
         for drawing in drawings:
             if drawing.box[2] < 0 or drawing.box[0] > width or np.abs(drawing.tight).max() > 60000:
                 continue
-            fill(image, drawing, (0, 0), 1)
+            if looks:
+                fill(image, drawing, (0, 0), 1)
             for polygon in drawing.polygons:
                 cv2.fillConvexPoly(depth, fixed(polygon, (0, 0), 1), drawing.depth, cv2.LINE_8, 4)
     standing = np.isfinite(depth)
-    across, down = np.arange(width, dtype=np.float32) - np.float32(big.cx), np.arange(height, dtype=np.float32)
-    x, y = np.meshgrid(across, down - np.float32(big.cy))
-    speckle = _look(tiles[1], x, y, 1600.0 / big.f)
-    gain = 1 + np.float32(0.035) * speckle * standing
-    image = np.clip(image * gain[..., None], 0, 255).astype(np.uint8)
+    if looks:
+        across, down = np.arange(width, dtype=np.float32) - np.float32(big.cx), np.arange(height, dtype=np.float32)
+        x, y = np.meshgrid(across, down - np.float32(big.cy))
+        speckle = _look(tiles[1], x, y, 1600.0 / big.f)
+        gain = 1 + np.float32(0.035) * speckle * standing
+        image = np.clip(image * gain[..., None], 0, 255).astype(np.uint8)
     size = (camera.width, camera.height)
     near = depth.reshape(camera.height, enlarge, camera.width, enlarge).min((1, 3))
 

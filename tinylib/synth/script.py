@@ -101,13 +101,13 @@ def perform(order: Order, domain: str, cast: Any) -> Vignette:
     )
 
 
-def stage(shoot: Shoot) -> tuple[Scene, Camera, Sensor, Backdrop]:
-    """The empty set of a video: place, camera, sensor and the painted view."""
+def stage(shoot: Shoot, *, looks: bool = True) -> tuple[Scene, Camera, Sensor, Backdrop]:
+    """The empty set of a video: place, camera, sensor and the painted view (see `paint` for `looks`)."""
     scene = make_scene(shoot.scene, shoot.domain)
     width, height = (2 * round(side * shoot.scale / 2) for side in SIZES[shoot.domain])
     rng = np.random.default_rng((shoot.scene, 31))
     camera = draw_camera(rng, width, height, scene.kind)
-    return scene, camera, Sensor.draw(rng, indoor=scene.kind == "hall"), paint(scene, camera)
+    return scene, camera, Sensor.draw(rng, indoor=scene.kind == "hall"), paint(scene, camera, looks=looks)
 
 
 class _Outline:
@@ -235,9 +235,9 @@ def _candidates(order: Order, shape: _Outline, camera: Camera, scene: Scene, bac
     return found
 
 
-def compose(shoot: Shoot, cast: Any) -> tuple[Script, Backdrop]:
-    """Place every order of a video; a pure function of the shoot."""
-    scene, camera, sensor, backdrop = stage(shoot)
+def compose(shoot: Shoot, cast: Any, *, looks: bool = True) -> tuple[Script, Backdrop]:
+    """Place every order of a video; a pure function of the shoot. looks=False leaves the backdrop black."""
+    scene, camera, sensor, backdrop = stage(shoot, looks=looks)
     rng = np.random.default_rng((shoot.seed, 32))
     diary, acts, missed = _Diary(), [], 0
     crowd = None

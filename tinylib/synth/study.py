@@ -180,7 +180,7 @@ def _scripted(shoot: Shoot, root: str) -> list[dict[str, Any]]:
     """Place a video's vignettes, write its truth, and cut it on paper: a row a window, near-duplicates left out."""
     from tinylib.synth import actions
 
-    script, _ = compose(shoot, actions)
+    script, _ = compose(shoot, actions, looks=False)
     name = f"{shoot.domain}-{shoot.split}-{shoot.number:03d}"
     write_truth(Path(root) / "truth" / f"{name}.json", script, name)
     annotation = annotate(script, name)

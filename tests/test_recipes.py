@@ -1,0 +1,85 @@
+"""Recipes and pairs on a study of a few clips: every recipe trains, reads, and is what its line says."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from tinylib import pairs, recipes
+from tinylib.errors import UsageError
+from tinylib.profiles import BeyondThePapers
+from tinylib.recipes import PARTS, RECIPES, Budget, Material
+
+BUDGET = Budget(frames=2, epochs=1, batch=4, lr=1e-3)
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory):
+    root = tmp_path_factory.mktemp("pairs")
+    few = {
+        "classes": ("activity_walking", "activity_running"),
+        "train_clips": 3,
+        "test_clips": 2,
+        "kept": 4,
+        "high": 16,
+    }
+    return BeyondThePapers.of("smoke", data_root=str(root), run_dir=str(root / "run"), **few)
+
+
+@pytest.fixture(scope="module")
+def material(settings):
+    found = {}
+    for name, index in pairs.splits(settings).items():
+        low, high = pairs.low(settings, index, 8), pairs.high(settings, index, 16)
+        found[name] = Material(index, low, high, restored=high)
+    return found
+
+
+def test_pairs_of_synthetic_data_are_aligned(settings, material):
+    each = material["test"]
+    assert (each.low.size, each.high.size) == ((8, 8), (16, 16))
+    assert each.low.frames.tolist() == each.high.frames.tolist() == [4] * 4
+    assert pairs.masks(settings, each.index, 16).shape == (4, 4, 16, 16)
+    made = pairs.degraded(settings, each.index, each.high, (8, 8))
+    assert made.size == (8, 8)
+    assert not np.array_equal(made[0], each.low[0])  # resized is not natural
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_trains_and_reads(name, material, tmp_path):
+    learned = recipes.learn(RECIPES[name], material["train"], BUDGET, tmp_path)
+    scores = recipes.read(learned, material["test"], BUDGET)
+    assert scores.scores.shape == (4, 2)
+    assert ((scores.scores >= 0) & (scores.scores <= 1)).all()
+    assert (learned.teacher is None) == (RECIPES[name].teacher == "none")
+    again = recipes.learn(RECIPES[name], material["train"], BUDGET, tmp_path)  # done already: read from its files
+    assert np.array_equal(recipes.read(again, material["test"], BUDGET).scores, scores.scores)
+
+
+def test_every_part_of_the_combined_recipe_can_be_taken_away():
+    for change in PARTS.values():
+        assert replace(RECIPES["tiny"], **change) != RECIPES["tiny"]
+    left_out = {name for change in PARTS.values() for name in change}
+    assert {"sampler", "loss", "teacher", "trust", "factors", "ema", "mirrored_views"} <= left_out
+
+
+def test_mirrored_views_are_the_mean_of_both(material, tmp_path):
+    learned = recipes.learn(replace(RECIPES["tinyaction"], mirrored_views=True), material["train"], BUDGET, tmp_path)
+    both = recipes.read(learned, material["test"], BUDGET).scores
+    plain = recipes.read(replace(learned, recipe=RECIPES["tinyaction"]), material["test"], BUDGET).scores
+    assert not np.array_equal(both, plain)
+    with torch.no_grad():  # one of the two halves is the plain one, so the other is within [0, 1] too
+        other = 2 * both - plain
+    assert ((other > -1e-6) & (other < 1 + 1e-6)).all()
+
+
+def test_a_recipe_that_needs_restored_video_says_so(material, tmp_path):
+    bare = replace(material["train"], restored=None)
+    with pytest.raises(UsageError, match="super-resolved video"):
+        recipes.learn(RECIPES["tinyvirat"], bare, BUDGET, tmp_path)
+
+
+def test_real_data_knows_no_actors():
+    with pytest.raises(UsageError, match="SynthVIRAT does"):
+        pairs.masks(BeyondThePapers.of("smoke", data="ucf101"), None, 16)
