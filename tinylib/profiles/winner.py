@@ -73,7 +73,7 @@ class Winner(Notebook):
     )
     csn_weights: str = ""  # Kinetics weights as `tinylib convert` wrote them; "" starts from nothing
     uniformer_weights: str = ""
-    epochs: int = scaled(4, 12, 120)
+    epochs: int = scaled(4, 20, 120)
     batch: int = scaled(8, 16, 32)
     warmup: float = scaled(0.5, 1.0, 10.0)  # epochs
     ema: float = scaled(0.9, 0.95, 0.999)  # the paper has none
