@@ -105,3 +105,14 @@ def test_coverage_on_long_tailed_splits():
     found, before = np.mean(held, axis=0), np.mean(plain, axis=0)
     assert (found >= 0.85).all(), found
     assert (before <= found).all(), (before, found)
+
+
+def test_three_groups_or_fewer_tell_no_skew():
+    def lopsided(weights):  # 1 unless the first group is left out
+        return np.where(weights[:, 0] == 0, 0.0, 1.0)
+
+    low, high = metrics.bootstrap(lopsided, ["a", "b", "c"], n=200)
+    assert high - 1 == pytest.approx(1 - low)
+    assert low < 0
+    low, high = metrics.bootstrap(lopsided, ["a", "b", "c", "d"], n=200)
+    assert (low < 0, high) == (True, 1)
