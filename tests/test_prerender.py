@@ -74,6 +74,17 @@ def test_the_bytes_do_not_depend_on_the_workers(low, tmp_path):
     assert alone.frames.tolist() == [3] * len(SIDES)
 
 
+def test_a_cluster_that_is_there_renders_the_same(low, tmp_path):
+    from tinylib.clusters import connect
+
+    index, store = low
+    alone = restore.super_resolved(restore.bicubic(2), store, index, tmp_path / "0.store", **ASKED)
+    with connect(None, 2, processes=False) as client:
+        where = {"scheduler": client.scheduler.address}
+        spread = restore.super_resolved(restore.bicubic(2), store, index, tmp_path / "s.store", **ASKED, **where)
+    assert alone.file.read_bytes() == spread.file.read_bytes()
+
+
 def test_restorers_that_are_functions_can_travel():
     cloudpickle = pytest.importorskip("cloudpickle")
     video = torch.rand(1, 3, 2, 6, 6)
