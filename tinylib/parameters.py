@@ -18,6 +18,16 @@ if TYPE_CHECKING:
 PROFILES = ("smoke", "demo", "full")
 DATA = ("synthvirat", "synthvirat-v2", "tinyvirat", "tinyvirat-v2", "ucf101", "hmdb51", "folder")
 COMMON = ("profile", "data", "data_root", "seed", "run_dir")  # every notebook declares these first
+EIGHT = (  # classes of balanced studies: apart in pose or motion, few enough for a CPU
+    "activity_walking",
+    "activity_running",
+    "activity_gesturing",
+    "Riding",
+    "Push",
+    "Pull",
+    "vehicle_turning_left",
+    "vehicle_turning_right",
+)
 INJECTED = "# Parameters"  # how papermill heads the cell it injects
 
 

@@ -4,18 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tinylib.parameters import Notebook, scaled
-
-EIGHT = (
-    "activity_walking",
-    "activity_running",
-    "activity_gesturing",
-    "Riding",
-    "Push",
-    "Pull",
-    "vehicle_turning_left",
-    "vehicle_turning_right",
-)
+from tinylib.parameters import EIGHT, Notebook, scaled
 
 
 @dataclass(frozen=True, kw_only=True)
