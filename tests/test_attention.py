@@ -90,6 +90,20 @@ def test_gradient_map_follows_the_target_class():
     torch.testing.assert_close(maps[1], other[1])
 
 
+def test_local_gradients_give_the_same_map_at_the_last_layer_and_another_before_it():
+    torch.manual_seed(0)
+    network = TinyR3D(num_classes=4, widths=(4, 4, 8, 8)).eval()
+    video, target = torch.rand(1, 3, 4, 16, 16), torch.tensor([2])
+    maps = {
+        (layer, local): attention.gradient_map(network, video, layer, target, local=local)
+        for layer in ("layer2", "layer4")
+        for local in (False, True)
+    }
+    torch.testing.assert_close(maps["layer4", True], maps["layer4", False])
+    assert not torch.allclose(maps["layer2", True], maps["layer2", False])
+    assert maps["layer2", True].any()
+
+
 def test_maps_are_compared_on_the_same_clips_with_chance_beside_them():
     masks = torch.zeros(3, 2, 4, 4, dtype=torch.bool)
     masks[:2, :, :2, :2] = True  # a quarter of two clips; nobody is in the third

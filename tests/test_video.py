@@ -346,3 +346,22 @@ def test_hmdb_names_and_phantom_frames(shared_data):
 
 def test_frames_cut_by_an_edit_list_are_not_counted(shared_data):
     assert probe(shared_data / "surveillance" / "diva_parking_lot.mp4", exact=False).frames == 117
+
+
+# when frames are shown
+
+
+def test_times_follow_a_variable_clock_and_else_the_rate(tmp_path):
+    stamps = [0, 40, 80, 500, 540, 900]
+    file = encode(tmp_path / "v.mp4", moving(6), "libx264", "yuv420p", times=stamps, bf="0")
+    np.testing.assert_allclose(video.frame_times(file), np.array(stamps) / 1000, atol=2e-3)
+    write_video(tmp_path / "c.mp4", moving(5), fps=25)
+    np.testing.assert_allclose(video.frame_times(tmp_path / "c.mp4"), np.arange(5) / 25, atol=1e-6)
+
+
+def test_times_of_a_file_whose_frames_are_stored_out_of_order(shared_data):
+    file = shared_data / "odd_files/unordered.mov"
+    times = video.frame_times(file)
+    assert len(times) == probe(file).frames
+    assert times[0] == 0
+    assert (np.diff(times) > 0).all()

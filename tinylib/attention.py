@@ -36,16 +36,20 @@ def stretch(maps: Tensor) -> Tensor:
     return (maps - low) / (high - low).clamp(min=1e-12)
 
 
-def gradient_map(network: VideoClassifier, video: Tensor, layer: str, targets: Tensor) -> Tensor:
+def gradient_map(
+    network: VideoClassifier, video: Tensor, layer: str, targets: Tensor, *, local: bool = False
+) -> Tensor:
     """Grad-CAM (Selvaraju et al. 2017) of `layer`: channels weighed by the mean gradient of the target's logit.
 
-    video: (B, 3, T, H, W) in [0, 1]; targets: (B,) class numbers  ->  (B, T', H', W'), non-negative.
+    video: (B, 3, T, H, W) in [0, 1]; targets: (B,) class numbers  ->  (B, T', H', W'), non-negative. local: each place
+    by its own gradient (HiResCAM, Draelos and Carin 2020): the same at the last layer, and true to the network before
+    it, where a mean gradient may leave nothing.
     """
     with torch.enable_grad():
         maps = network.features(video.detach().requires_grad_())
         logits = network.get_submodule(network.head_name)(maps["pooled"])
         (gradient,) = torch.autograd.grad(logits.gather(1, targets[:, None]).sum(), maps[layer])
-    weights = gradient.mean((2, 3, 4), keepdim=True)
+    weights = gradient if local else gradient.mean((2, 3, 4), keepdim=True)
     return F.relu((weights * maps[layer].detach()).sum(1))
 
 

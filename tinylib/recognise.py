@@ -146,9 +146,10 @@ def recognise(
 ) -> Timeline:
     """Recognise actions in a video file and leave everything about it in the folder `out`.
 
-    OUT: timeline.json and .csv; clips/ID.mp4; maps/ID.npz and .mp4, Grad-CAM of each clip's surest class at `layer`
-    (default: the deepest that is at least 6 px wide); scores.npz; annotated.mp4. boxes: tracks in a file (see `boxes`),
-    else motion proposals. threshold: from which score on a class is said. DataError says what the video lacks.
+    OUT: timeline.json and .csv; clips/ID.mp4; maps/ID.npz and .mp4, what speaks for each clip's surest class at `layer`
+    (default: the deepest that is at least 6 px wide), and how active that layer is; scores.npz; annotated.mp4.
+    boxes: tracks in a file (see `boxes`), else motion proposals. threshold: from which score on a class is said.
+    DataError says what the video lacks.
     """
     if not 0 <= threshold <= 1:
         raise UsageError(f"threshold: expected 0 to 1, got {threshold}")
@@ -177,7 +178,7 @@ def recognise(
     index = _index(video, out, names, windows, trained)
     scores = _scores(index, trained, batch_size)
     scores.save(out / "scores.npz")
-    files = _maps(index, scores, trained, layer, out) if maps else {}
+    files, empty = _maps(index, scores, trained, layer, out) if maps else ({}, 0)
     clips = tuple(
         Seen(
             names[i], w.anchor, w.start, w.end, w.box, f"clips/{names[i]}.mp4", w.side > cut.max_side, scores.scores[i],
@@ -186,6 +187,8 @@ def recognise(
         for i, w in enumerate(windows)
     )  # fmt: skip
     notes += _remarks(info, tracks, clips, cut)
+    if empty:
+        notes.append(f"{empty} maps are empty: nothing at that layer speaks for the class")
     timeline = Timeline(
         video=video.name,
         frames=info.frames,
@@ -277,35 +280,49 @@ def deepest(trained: Trained, *, least: int = 6) -> str:
     return wide[-1] if wide else max(sides, key=lambda name: sides[name])
 
 
-def clip_map(trained: Trained, clip: Frames, target: int, layer: str) -> tuple[Frames, NDArray[np.float32]]:
-    """What the network saw of a clip, (T, H, W, 3), and its Grad-CAM of class `target` there, (T, H, W), from 0 to 1.
+def clip_maps(
+    trained: Trained, clip: Frames, target: int, layer: str
+) -> tuple[Frames, NDArray[np.float32], NDArray[np.float32]]:
+    """What the network saw of a clip, (T, H, W, 3); what speaks for class `target` at `layer`; how active that is.
 
-    Both run through the clip's test-time views in turn.
+    Maps are (T, H, W) of the network's input, from 0 to 1; all run through the clip's test-time views in turn. What
+    speaks is the local gradient map (HiResCAM): zero everywhere where nothing at this depth does.
     """
     recipe = trained.recipe
     seen = resize_video(clip, recipe.size, recipe.resize)
     views = make_views(recipe.sampler, recipe.frames)(len(clip))
     device = next(trained.network.parameters()).device
-    found = []
+    speaks, active = [], []
     for view in views:
         video = torch.from_numpy(seen[view]).permute(3, 0, 1, 2)[None].float().to(device) / 255
-        maps = attention.gradient_map(trained.network, video, layer, torch.tensor([target], device=device))
-        found.append(attention.to_size(maps, (len(view), *seen.shape[1:3]))[0].float().cpu().numpy())
-    values = np.concatenate(found)
-    return clip[np.concatenate(views)], (values / max(float(values.max()), 1e-12)).astype(np.float32)
+        maps = attention.gradient_map(trained.network, video, layer, torch.tensor([target], device=device), local=True)
+        with torch.no_grad():
+            strength = trained.network.features(video)[layer].abs().mean(1)
+        for kind, found in ((speaks, maps), (active, strength)):
+            kind.append(attention.to_size(found, (len(view), *seen.shape[1:3]))[0].float().cpu().numpy())
+    first, second = (np.concatenate(kind) for kind in (speaks, active))
+    return clip[np.concatenate(views)], _unit(first), _unit(second)
 
 
-def _maps(index: Index, scores: Scores, trained: Trained, layer: str | None, out: Path) -> dict[str, str]:
-    """maps/ID.npz (map, layer, class) and maps/ID.mp4 of every clip, by clip."""
+def _unit(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    scaled: NDArray[np.float32] = (values / max(float(values.max()), 1e-12)).astype(np.float32)
+    return scaled
+
+
+def _maps(index: Index, scores: Scores, trained: Trained, layer: str | None, out: Path) -> tuple[dict[str, str], int]:
+    """maps/ID.npz (map, activity, layer, class) and maps/ID.mp4 of every clip, by clip; how many are empty."""
     layer = layer or deepest(trained)
-    files = {}
+    files, empty = {}, 0
     for clip, row in shown(list(zip(index.clips, scores.scores, strict=True)), "looking", closing_line=False):
         best = int(row.argmax())
-        pixels, values = clip_map(trained, read_frames(index.file(clip)), best, layer)
+        pixels, values, active = clip_maps(trained, read_frames(index.file(clip)), best, layer)
         files[clip.clip_id] = f"maps/{clip.clip_id}.npz"
         with atomic_path(out / files[clip.clip_id]) as temporary:
-            np.savez(temporary, map=values, layer=np.array(layer), target=np.array(index.classes[best]))
+            np.savez(
+                temporary, map=values, activity=active, layer=np.array(layer), target=np.array(index.classes[best])
+            )
+        empty += not values.any()
         some = np.unique(np.linspace(0, len(pixels) - 1, PICTURES).round().astype(int))
         film = overlay(pixels[some], values[some])
         write_video(out / "maps" / f"{clip.clip_id}.mp4", film, 8.0, preset="veryfast")
-    return files
+    return files, empty

@@ -5,6 +5,7 @@ import pytest
 import yaml
 
 from tinylib.datasets.index import (
+    Clip,
     Index,
     open_split,
     read_folder,
@@ -255,3 +256,11 @@ def test_class_folders_divide_by_group_or_by_folder(tmp_path):
         read_folder(other, "train", held_out=1)
     with pytest.raises(DataError, match="class folders"):
         read_folder(other / "train" / "a", "train")
+
+
+def test_clips_without_labels_have_no_target(tmp_path):
+    clips = tuple(Clip(str(n), f"{n}.mp4", "v", labels) for n, labels in enumerate([("b",), None]))
+    many = Index("own", "own", tmp_path, ("a", "b"), True, clips)
+    assert many.targets().tolist() == [[0, 1], [0, 0]]
+    one = Index("own", "own", tmp_path, ("a", "b"), False, clips)
+    assert one.targets().tolist() == [1, -1]
