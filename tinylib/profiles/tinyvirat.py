@@ -95,9 +95,9 @@ class LowResolution(Notebook):
 
     run_dir: str = "runs/06_low_resolution_ucf_hmdb"
     fold: int | None = None
-    high: int = scaled(48, 112, 112)  # pixels
+    high: int = scaled(48, 56, 112)  # pixels
     low: tuple[int, ...] = scaled((6, 12), (14, 28), (14, 28))
-    smallest: int = scaled(32, 64, 112)  # clips that are smaller of themselves do not take part
+    smallest: int = scaled(32, 56, 112)  # clips that are smaller of themselves do not take part
     classes: int = scaled(3, 6, 26)  # largest of what multi-label data is read as
     train: int | None = scaled(16, 96, None)  # clips, drawn by seed
     test: int | None = scaled(12, 64, None)
