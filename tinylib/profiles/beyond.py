@@ -14,15 +14,15 @@ class BeyondThePapers(Notebook):
     run_dir: str = "runs/11_beyond_the_papers"
     fold: int | None = None
     classes: tuple[str, ...] = scaled(EIGHT[:3], EIGHT, ())  # of the balanced study; () is all 26
-    train_clips: int = scaled(4, 30, 200)  # a class
-    test_clips: int = scaled(3, 15, 60)
+    train_clips: int = scaled(4, 24, 200)  # a class
+    test_clips: int = scaled(3, 12, 60)
     train_limit: int | None = scaled(24, None, None)  # of other data, where classes are as they are
     test_limit: int | None = scaled(16, None, None)
     smallest: int = scaled(32, 64, 112)  # px: surveillance clips below this have no high resolution
     kept: int | None = scaled(8, 16, None)  # frames a clip
     high: int = scaled(16, 28, 112)  # px: of the teacher
     low: int = scaled(8, 14, 14)
-    sizes: tuple[int, ...] = scaled((8, 12), (10, 14, 28), (10, 14, 20, 28, 40, 56, 80, 112))  # of the sweep
+    sizes: tuple[int, ...] = scaled((8, 12), (10, 14), (10, 14, 20, 28, 40, 56, 80, 112))  # of the sweep
     swept: tuple[str, ...] = scaled(
         ("tinyaction", "tiny"), ("tinyaction", "tiny"), ("tinyaction", "winner", "stat", "tiny")
     )
@@ -31,8 +31,8 @@ class BeyondThePapers(Notebook):
     model: str = scaled("tiny_r3d", "tiny_r3d", "r3d18")
     segments: str = scaled("resnet10", "resnet10", "resnet34")
     frames: int = scaled(4, 8, 16)
-    epochs: int = scaled(1, 12, 100)
-    generator_epochs: int = scaled(10, 10, 200)
+    epochs: int = scaled(1, 8, 100)
+    generator_epochs: int = scaled(10, 4, 200)
     channels: int = scaled(4, 8, 32)  # of the super-resolver
     batch: int = scaled(8, 16, 32)
     lr: float = scaled(2e-3, 2e-3, 1e-3)

@@ -62,8 +62,8 @@ class ForegroundAttention(Notebook):
     fold: int | None = None
     balanced: bool = scaled(True, True, False)  # SynthVIRAT: a balanced study instead of the filmed long tail
     classes: tuple[str, ...] = scaled(EIGHT[:3], EIGHT, ())  # of the study; () is all 26
-    train_clips: int = scaled(4, 30, 200)  # of the study, a class
-    test_clips: int = scaled(3, 15, 60)
+    train_clips: int = scaled(4, 24, 200)  # of the study, a class
+    test_clips: int = scaled(3, 12, 60)
     size: int = scaled(12, 12, 28)  # pixels of what super-resolution sees
     kept: int | None = scaled(8, 16, None)  # frames of each clip that are restored; None is all
     train: int | None = scaled(24, 320, None)  # clips, drawn by seed
