@@ -292,7 +292,8 @@ def clip_maps(
     seen = resize_video(clip, recipe.size, recipe.resize)
     views = make_views(recipe.sampler, recipe.frames)(len(clip))
     device = next(trained.network.parameters()).device
-    speaks, active = [], []
+    speaks: list[NDArray[np.float32]] = []
+    active: list[NDArray[np.float32]] = []
     for view in views:
         video = torch.from_numpy(seen[view]).permute(3, 0, 1, 2)[None].float().to(device) / 255
         maps = attention.gradient_map(trained.network, video, layer, torch.tensor([target], device=device), local=True)
