@@ -94,7 +94,7 @@ def test_the_viewers_move_in_jupyterlab(tmp_path, chromium):
     write(tmp_path / "viewers.ipynb")
     with jupyterlab(tmp_path) as (address, token):
         page = chromium.new_page(viewport={"width": 1300, "height": 2400})
-        page.set_default_timeout(40_000)
+        page.set_default_timeout(90_000)
         page.goto(f"{address}/lab/tree/viewers.ipynb?token={token}&reset")
         page.locator(".jp-NotebookPanel .jp-CodeCell").nth(len(CELLS) - 1).wait_for()
         page.get_by_role("menuitem", name="Run", exact=True).click()
