@@ -35,7 +35,7 @@ AFTER: dict[str, tuple[str, ...]] = {  # a notebook -> those done first; "*": al
     "06_low_resolution_ucf_hmdb": DATA,
     "07_attention_transfer": DATA,
     "08_sampling_and_balance": DATA,
-    "09_dual_resolution_distillation": (*DATA, "04_progressive_dvsr"),
+    "09_dual_resolution_distillation": ("08_sampling_and_balance",),  # one study for both
     "10_ensemble_and_submission": ("08_sampling_and_balance", "09_dual_resolution_distillation"),
     "11_beyond_the_papers": DATA,
     "12_papers_vs_ours": ("*",),

@@ -186,7 +186,7 @@ class ClipStore:
         cls, index: Index, file: Path, recipe: dict[str, Any], clips: Callable[[int], Iterator[Any]], missing: bool
     ) -> ClipStore:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(file.with_name(f".{file.name}.lock")):
+        with locked(file.with_name(f".{file.name}.lock")):
             try:
                 store = cls.open(file, index)
             except DataError:
@@ -257,7 +257,7 @@ class ClipStore:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
     """Hold the file's lock, which the system gives back when its owner dies."""
     with open(path, "a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

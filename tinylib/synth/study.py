@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from tinylib.datasets.construct import MevaRule, ViratRule, Window, windows
 from tinylib.datasets.index import Clip, Index
 from tinylib.datasets.labels import CLASSES
-from tinylib.datasets.store import ClipStore, in_order
+from tinylib.datasets.store import ClipStore, in_order, locked
 from tinylib.degrade import Size, centre_crop, pair
 from tinylib.errors import DataError, UsageError
 from tinylib.files import inside, write_json
@@ -64,12 +64,10 @@ def study(
     name = f"study-v{version}-{len(chosen)}x{train}-{val}-{test}-s{seed}"
     root = Path(data_root) / f"{name}-{_short(asked)}"
     note = root / "study.json"
-    if not note.exists():
-        tasks = [(shoot, str(root)) for shoot in _shoots(chosen, clips, seed, domains)]
-        jobs = (os.cpu_count() or 1) if workers is None else workers
-        rows = [row for found in track(in_order(_scripted, tasks, jobs if len(tasks) > 1 else 0), "scripts",
-                                       total=len(tasks), closing_line=False) for row in found]  # fmt: skip
-        write_json(note, asked | {"clips found": _balanced(rows, chosen, clips, seed)}, indent=None)
+    root.mkdir(parents=True, exist_ok=True)
+    with locked(root / ".lock"):  # notebooks that run side by side ask for the same study
+        if not note.exists():
+            write_json(note, asked | {"clips found": _cast(chosen, clips, seed, domains, root, workers)}, indent=None)
     facts = json.loads(note.read_text(encoding="utf-8"))
     return {
         "val" if split == "validate" else split: Index(
@@ -119,6 +117,17 @@ def masks(index: Index, size: Size, *, kept: int | None = None) -> NDArray[np.bo
 def moments(frames: int, kept: int | None) -> NDArray[np.int64]:
     """The frames that are kept of a clip: evenly spaced, the first and the last among them."""
     return np.arange(frames) if kept is None else np.linspace(0, frames - 1, kept).round().astype(np.int64)
+
+
+def _cast(
+    classes: Sequence[str], clips: dict[str, int], seed: int, domains: Sequence[str], root: Path, workers: int | None
+) -> dict[str, list[dict[str, Any]]]:
+    """Script every video, and choose the clips."""
+    tasks = [(shoot, str(root)) for shoot in _shoots(classes, clips, seed, domains)]
+    jobs = (os.cpu_count() or 1) if workers is None else workers
+    done = in_order(_scripted, tasks, jobs if len(tasks) > 1 else 0)
+    found = track(done, "scripts", total=len(tasks), closing_line=False)
+    return _balanced([row for rows in found for row in rows], classes, clips, seed)
 
 
 def _short(asked: dict[str, Any]) -> str:
