@@ -55,8 +55,8 @@ class CSN(VideoClassifier):
 
     video: (B, 3, T, H, W)  ->  maps stem, layer1 at 1/4 of the size, layer2..layer4 at 1/8 .. 1/32 and 1/2 .. 1/8 of
     the frames. Parameters are named as in the released VMZ networks. `depth` is 152 in the papers (14, 26 and 50 are
-    for small machines), `width` that of the stem. `eps` is 1e-3 in VMZ and mmaction2, 1e-5 in pytorchvideo; mean and std
-    are mmaction2's. Differs from the VMZ code: momentum is 0.1, as in mmaction2; its 0.9 is Caffe2's convention.
+    for small machines), `width` that of the stem. `eps` is 1e-3 in VMZ and mmaction2, 1e-5 in pytorchvideo; mean and
+    std are mmaction2's. Differs from the VMZ code: momentum is 0.1, as in mmaction2; its 0.9 is Caffe2's convention.
     stem="low" strides neither the stem nor its pool, so layer4 is at 1/8 of the size.
     """
 
