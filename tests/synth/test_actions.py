@@ -8,9 +8,9 @@ import pytest
 from tinylib.datasets.labels import CLASSES as ORDER
 from tinylib.errors import UsageError
 from tinylib.synth import actions
-from tinylib.synth.actions import CLASSES, DISTRACTORS, Scene, confuser, crowd, distractor, skeleton, vignette
+from tinylib.synth.actions import CLASSES, DISTRACTORS, Scene, crowd, distractor, skeleton, vignette
 from tinylib.synth.actions_together import turns_of_speech
-from tinylib.synth.actors import Puppet
+from tinylib.synth.actors import JOINTS, Puppet
 from tinylib.synth.gait import FPS
 from tinylib.synth.primitives import Capsule
 from tinylib.synth.separability import usual
@@ -220,17 +220,31 @@ def test_walkers_go_at_walking_speed_and_runners_faster():
     assert max(speeds["activity_standing"]) < 0.15
 
 
-def test_distractors_confusers_and_crowds():
+def test_distractors_and_crowds():
     seen = {event.name for seed in range(60) for event in distractor(seed, "M").events}
     assert seen == set(DISTRACTORS)
     assert not seen & CLASSES
     for seed in range(12):
-        assert all(e.name == "activity_standing" for e in confuser(seed).events)
         passing = crowd(seed, "V", 200)
         assert passing.frames == 200
         assert not passing.events
         assert not passing.labels
         assert np.isfinite(points(passing, 199.5)).all()
+
+
+def test_confusers_look_like_another_class_and_keep_their_labels():
+    standing = [vignette(frozenset({"activity_standing"}), seed=s, frames=60, confuser=True) for s in range(24)]
+    assert all({event.name for event in made.events} == {"activity_standing"} for made in standing)
+    pairs = [made for made in standing if list(made.kinds) == ["person", "person"]]
+    assert 4 <= len(pairs) <= 16
+    for made in pairs:  # next to Talking: too far, or back to back
+        a, b = (p.joint("pelvis")[30, :2] for p in made.puppets)
+        ahead = made.puppets[0].tracks[30, len(JOINTS), :2]
+        assert np.linalg.norm(a - b) > 2.0 or ahead @ (b - a) < 0
+    assert any("prop" in made.kinds for made in standing)  # next to Interacts: at a thing, without contact
+    walking = [vignette(frozenset({"activity_walking"}), seed=s, frames=60, confuser=True) for s in range(12)]
+    speeds = [np.linalg.norm(np.diff(person(m).joint("pelvis")[:, :2], axis=0), axis=1).mean() * FPS for m in walking]
+    assert 2 <= sum(speed > 1.65 for speed in speeds) <= 10  # next to running
 
 
 def test_clothes_do_not_tell_the_class():

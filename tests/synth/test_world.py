@@ -1,6 +1,6 @@
 """The world, the camera, the rasteriser and the sensor, with a cast of one."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import cv2
 import numpy as np
@@ -12,13 +12,14 @@ from tinylib.datasets.kpf import read_kpf
 from tinylib.datasets.labels import CLASSES, DOMAIN_CLASSES
 from tinylib.datasets.virat import read_virat
 from tinylib.errors import UsageError
+from tinylib.synth import actions
 from tinylib.synth.annotate import annotate, write_kpf, write_release2
 from tinylib.synth.camera import Camera, draw_camera
-from tinylib.synth.plan import DOMAINS, PROFILES, SPLITS, combos, draw_side, quotas, shoots
+from tinylib.synth.plan import DOMAINS, PROFILES, SPLITS, combos, quotas, shoots
 from tinylib.synth.primitives import Capsule, Face
 from tinylib.synth.render import Backdrop, Light, Pack, composite, draw, outline, stadiums, zoom_for
 from tinylib.synth.scene import make_scene
-from tinylib.synth.script import compose
+from tinylib.synth.script import compose, poser
 from tinylib.synth.sensor import Chain, Sensor
 from tinylib.synth.write import pictures, resolve
 
@@ -213,12 +214,6 @@ def test_quotas_follow_the_real_shares():
     assert {label for labels in combos("M") for label in labels} == set(DOMAIN_CLASSES["meva"])
 
 
-def test_sides_follow_the_real_quantiles():
-    rng = np.random.default_rng(0)
-    drawn = [draw_side(("activity_walking",), "V", rng) for _ in range(4000)]
-    np.testing.assert_allclose(np.percentile(drawn, (5, 25, 50, 75, 95)), (26, 42, 60, 88, 118), rtol=0.06)
-
-
 def test_meva_windows_take_three_sizes():
     shoot = next(s for s in shoots(PROFILES["smoke"], 3, ("M",)))
     script, _ = compose(replace(shoot, scale=0.5, orders=shoot.orders[:3]), standin)
@@ -246,3 +241,14 @@ def test_bad_calls_are_named():
         resolve("smoke", 1)
     with pytest.raises(UsageError, match="seed"):
         shoots(PROFILES["smoke"], -1)
+
+
+def test_puppets_are_posed_as_their_shapes_are_packed():
+    for seed, labels in enumerate(
+        ({"Opening"}, {"Riding"}, {"Talking", "activity_standing"}, {"Pull", "vehicle_moving"})
+    ):
+        made = actions.vignette(frozenset(labels), seed=seed, frames=60)
+        for time in (0.0, 12.5, 59.0):
+            quick, plain = poser(made)(time), Pack.of([actor.shapes for actor in made.at(time)])
+            for field in fields(Pack):
+                np.testing.assert_array_equal(getattr(quick, field.name), getattr(plain, field.name))

@@ -129,7 +129,10 @@ def vignette(
         cars.on_the_road(stage, frozenset(rest & ROAD), towing=towing)
         rest -= ROAD | ({PULL} if towing else set())
         anchors.append((0.0, 2.2))
-    on_foot(stage, rest, anchors, confuser)
+    if confuser and rest == {STAND} and rng.random() < 0.4:
+        apart(stage)
+    else:
+        on_foot(stage, rest, anchors, confuser)
     return _finish(stage, labels)
 
 
@@ -139,7 +142,7 @@ def vignette(
 def _span(stage: Stage, name: str) -> tuple[int, int]:
     """First and last frame of a one-off activity inside the clip."""
     last = stage.frames - 1
-    length = min(last, max(39, min(duration(name, stage.rng), round(0.92 * last))))
+    length = min(last, max(45, min(duration(name, stage.rng), round(0.92 * last))))
     start = int(stage.rng.integers(0, last - length + 1))
     return start, start + length
 
@@ -155,12 +158,13 @@ def at_car(stage: Stage, rest: set[str]) -> None:
         kinds = [k for k in kinds if k != "van"]
         sides = list(rng.permutation(list(cars.DOORS)))
     angles: dict[str, Array] = {}
+    late: dict[str, float] = {}
     plan: list[tuple[str, str, tuple[int, int]]] = []
     for act in acts:
         span = _span(stage, act)
         door = "lid" if act == LOAD else str(sides.pop())
         if act in (OPEN, CLOSE):
-            angles[door], _ = cars.work_door(stage, door, span, closing=act == CLOSE)
+            angles[door], late[door] = cars.work_door(stage, door, span, closing=act == CLOSE)
         elif act == LOAD:
             angles["lid"] = np.full(stage.frames + 1, cars.lid_angle(rng))
         else:
@@ -172,7 +176,7 @@ def at_car(stage: Stage, rest: set[str]) -> None:
     first = True
     for act, door, span in plan:
         if act in (OPEN, CLOSE):
-            p = cars.at_door(stage, car, door, span, closing=act == CLOSE)
+            p = cars.at_door(stage, car, door, span, late[door], closing=act == CLOSE)
         elif act == LOAD:
             p = cars.load(stage, car, span, unloading=False)
         else:
@@ -288,6 +292,16 @@ def near_miss(p: Player) -> None:
         p.reach(p.hand, (0.06, 0.05, 0.08), up, frame="head", elbow=(0.4, 1.0, -0.3))
 
 
+def apart(stage: Stage) -> None:
+    """Two people who stand as if they talked, but back to back or too far from each other."""
+    far = stage.rng.random() < 0.5
+    for spot, yaw in together.circle(stage.rng, 2, (0.0, 0.0), 2.5 if far else 0.9):
+        p = Player(stage, spot, yaw + (0.0 if far else np.pi))
+        people.stand(p)
+        p.note(STAND)
+        p.enter()
+
+
 def conversation(stage: Stage, rest: set[str], at: tuple[float, float]) -> None:
     """Two or three people who talk; the other labels of people standing are theirs too."""
     rng, n = stage.rng, stage.frames + 1
@@ -341,15 +355,15 @@ def distractor(seed: int, domain: str = "V", frames: int | None = None) -> Scene
         cars.manoeuvre(stage, "u_turn" if name == "vehicle_u_turn" else "reverse")
     elif name in ("Unloading", "Open_Trunk", "Closing_Trunk"):
         if name == "Unloading":
-            lid = np.full(n, cars.lid_angle(rng))
+            lid, late = np.full(n, cars.lid_angle(rng)), 0.0
         else:
-            lid, _ = cars.work_door(stage, "lid", span, closing=name == "Closing_Trunk")
+            lid, late = cars.work_door(stage, "lid", span, closing=name == "Closing_Trunk")
         car = cars.parked_car(stage, {"lid": lid}, ("sedan", "suv", "van"))
         vehicle = stage.add(car, "vehicle")
         if name == "Unloading":
             p = cars.load(stage, car, span, unloading=True)
         else:
-            p = cars.work_lid(stage, car, span, closing=name == "Closing_Trunk")
+            p = cars.work_lid(stage, car, span, late, closing=name == "Closing_Trunk")
         stage.event(name, [p.enter(), vehicle], *span)
         stage.front = cars.visible_from(["lid"])
     elif name == "vehicle_drops_off_person":
@@ -367,23 +381,6 @@ def distractor(seed: int, domain: str = "V", frames: int | None = None) -> Scene
         )
         stage.event(name, [p.enter()], *span)
     return _finish(stage, frozenset())
-
-
-def confuser(seed: int, domain: str = "V", frames: int | None = None) -> Scene:
-    """A near miss without events: people back to back or too far apart to talk, or a parked car."""
-    rng = np.random.default_rng((seed, 28))
-    stage = Stage(frames or int(rng.integers(40, 151)), domain, rng)
-    kind = rng.choice(["apart", "back to back", "parked"])
-    if kind == "parked":
-        stage.add(cars.parked_car(stage, {}, tuple(cars.KINDS)), "vehicle")
-        return _finish(stage, frozenset())
-    gap = 2.5 if kind == "apart" else 0.9
-    for spot, yaw in together.circle(rng, 2, (0.0, 0.0), gap):
-        p = Player(stage, spot, yaw + (np.pi if kind == "back to back" else 0.0))
-        people.stand(p)
-        p.note(STAND)
-        p.enter()
-    return _finish(stage, frozenset({STAND}))
 
 
 def crowd(seed: int, domain: str, frames: int) -> Scene:

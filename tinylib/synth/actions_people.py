@@ -204,7 +204,7 @@ def text_phone(p: Player) -> None:
         )
     p.motion.nod = np.radians(rng.uniform(30, 42)) + wander(rng, p.n, 0.04)
     p.motion.lean = np.full(p.n, 0.06)
-    p.held.append(lambda person: props.phone(person, side, at_ear=False, glow=rng.uniform(0.2, 0.7)))
+    p.held.append(lambda person: props.phone(person, side, at_ear=False, glow=rng.uniform(0.4, 0.9)))
 
 
 def gesture(p: Player) -> None:
@@ -264,6 +264,8 @@ def touch(p: Player, *, contact: bool = True) -> None:
     rng, t = p.rng, p.time
     yaw0 = float(p.motion.yaw[0])
     p.motion.yaw = np.full(p.n, yaw0)
+    if p.stage.front is None and rng.random() < 0.8:  # neither the thing nor the back hides the hands
+        p.stage.front = yaw0 + float(rng.choice([-1, 1])) * np.pi / 2
     kind = rng.choice(["meter", "dumpster", "bench"], p=[0.55, 0.18, 0.27])
     model = {"meter": lambda: props.meter(rng), "dumpster": lambda: props.dumpster(rng), "bench": props.bench}[
         str(kind)

@@ -213,20 +213,24 @@ def lid_angle(rng: np.random.Generator) -> float:
 
 
 def work_door(stage: Stage, door: str, span: tuple[int, int], *, closing: bool) -> tuple[Array, float]:
-    """The door's angle (n,) and full opening for an Opening or Closing; a closing ends in a slam."""
+    """The door's angle (n,) for an Opening or Closing, and by how much of the span it moves late; a closing slams.
+
+    Half way through the span the door may stand at any angle, whichever way it goes.
+    """
     n, rng = stage.frames + 1, stage.rng
     full = np.radians(rng.uniform(55, 65)) if door != "lid" else lid_angle(rng)
-    keys = Keys(n, *span, backwards=closing)
-    u = np.clip((keys.share() - 0.3) / 0.45, 0.0, 1.0)
-    return full * (1.0 - (1.0 - u) ** 1.8 if closing else minimum_jerk(u)), float(full)
+    keys, late = Keys(n, *span, backwards=closing), float(rng.uniform(-0.17, 0.17))
+    u = np.clip((keys.share() - 0.3 - late) / 0.45, 0.0, 1.0)
+    return full * (1.0 - (1.0 - u) ** 1.8 if closing else minimum_jerk(u)), late
 
 
-def at_door(stage: Stage, car: Vehicle, door: str, span: tuple[int, int], *, closing: bool) -> Player:
+def at_door(stage: Stage, car: Vehicle, door: str, span: tuple[int, int], late: float, *, closing: bool) -> Player:
     """The person who opens or closes a side door: hand to handle, walk with the door, half a step back."""
     out, keys = _outward(door), Keys(stage.frames + 1, *span, backwards=closing)
     handle = car.handle(door)
     swung = np.abs(car.motion.doors[door]) / np.radians(60)
-    away = keys((0.0, 0.3), (0.28, 0.0), (0.78, 0.0), (1.0, 0.32))
+    touch, leave = 0.28 + late, 0.78 + late
+    away = keys((0.0, 0.3), (touch, 0.0), (leave, 0.0), (1.0, 0.32))
     offset = np.stack([-0.3 - 0.1 * swung - 0.6 * away, out * (0.36 - 0.52 * swung + 0.5 * away)], 1)
     spot = smooth(handle[:, :2] + offset, 2.0)
     p = Player(stage, (0.0, 0.0), 0.0)
@@ -234,11 +238,15 @@ def at_door(stage: Stage, car: Vehicle, door: str, span: tuple[int, int], *, clo
     p.motion.xy = spot
     facing = handle[:, :2] - spot
     p.motion.yaw = smooth(np.unwrap(np.arctan2(facing[:, 1], facing[:, 0])), 4.0)
-    p.motion.lean = keys((0.0, 0.03), (0.28, 0.16), (0.7, 0.12), (1.0, 0.03))
+    p.motion.lean = keys((0.0, 0.03), (touch, 0.16), (leave - 0.08, 0.12), (1.0, 0.03))
     p.motion.nod = np.full(p.n, 0.2)
     p.hand = LEFT if door[1] == "l" else RIGHT
     p.reach(
-        p.hand, handle, keys((0.06, 0.0), (0.28, 1.0), (0.78, 1.0), (1.0, 0.0)), frame="world", elbow=(-0.4, 0.6, -0.8)
+        p.hand,
+        handle,
+        keys((0.3 * touch, 0.0), (touch, 1.0), (leave, 1.0), (1.0, 0.0)),
+        frame="world",
+        elbow=(-0.4, 0.6, -0.8),
     )
     return p
 
@@ -323,16 +331,17 @@ def load(stage: Stage, car: Vehicle, span: tuple[int, int], *, unloading: bool) 
     return p
 
 
-def work_lid(stage: Stage, car: Vehicle, span: tuple[int, int], *, closing: bool) -> Player:
+def work_lid(stage: Stage, car: Vehicle, span: tuple[int, int], late: float, *, closing: bool) -> Player:
     """The person who lifts or shuts the boot lid: a hand at its edge all the way."""
     keys, rear = Keys(stage.frames + 1, *span, backwards=closing), car.kind.deck[-1][0]
     p = Player(stage, (0.0, 0.0), 0.0)
     edge = car.handle("lid")
     near = smooth(np.minimum(rear - 0.38, edge[:, 0] - 0.35), 4.0)  # out of the lid's way
-    back = near - keys((0.0, 0.35), (0.28, 0.0), (0.8, 0.0), (1.0, 0.2))
+    touch, leave = 0.28 + late, 0.76 + late
+    back = near - keys((0.0, 0.35), (touch, 0.0), (leave + 0.04, 0.0), (1.0, 0.2))
     p.motion.xy = np.stack([back, np.full(p.n, 0.1)], 1)
-    p.motion.lean = keys((0.0, 0.0), (0.28, 0.25), (0.7, -0.05), (1.0, 0.0))
-    p.reach(p.hand, edge, keys((0.05, 0.0), (0.28, 1.0), (0.76, 1.0), (1.0, 0.0)), frame="world")
+    p.motion.lean = keys((0.0, 0.0), (touch, 0.25), (leave - 0.06, -0.05), (1.0, 0.0))
+    p.reach(p.hand, edge, keys((0.3 * touch, 0.0), (touch, 1.0), (leave, 1.0), (1.0, 0.0)), frame="world")
     return p
 
 

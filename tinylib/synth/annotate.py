@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from zlib import crc32
 
@@ -71,8 +73,12 @@ def annotate(script: Script, video_id: str, hand: Hand | None = None) -> VideoAn
             first, last = max(first + placed.start, min(seen)), min(last + placed.start, max(seen))
             if first >= last:
                 continue
-            whole = common if common and last - first + 1 >= common and not meva else None
-            key = _number(video_id, whole, placed.order.chunk, used, rng)
+            whole = common if common and last - first + 1 >= common else None
+            wanted = max(1, round(((whole or last - first + 1) - 16) / (placed.order.chunk if whole else 64)))
+            cuts = {at + placed.start for span in spans for at in (span[0], span[1] + 1)}
+            marks = [] if meva else sorted({first, last + 1} | {at for at in cuts if first < at <= last})
+            extent = _Extent([tracks[key].boxes for key in actors], first, last)
+            key = _number(video_id, marks, wanted, extent, used, rng, endless=whole is not None)
             found.append(Activity(key, name, first, last, actors))
     named = {actor for activity in found for actor in activity.actors}
     kept = {key: track for key, track in tracks.items() if track.boxes and (not meva or key in named)}
@@ -93,26 +99,59 @@ def _common(spans: list[tuple[int, int]], frames: int) -> int | None:
     return min(last for _, last in spans) - max(first for first, _ in spans) + 1
 
 
-def _number(video_id: str, length: int | None, chunk: int, used: set[str], rng: np.random.Generator) -> str:
-    """A number for an activity; for one of `length` frames, one whose chunks (drawn from it) leave no long tail.
+def _number(
+    video_id: str,
+    marks: list[int],
+    wanted: int,
+    extent: _Extent,
+    used: set[str],
+    rng: np.random.Generator,
+    *,
+    endless: bool = True,
+) -> str:
+    """A number for an activity: one whose chunks (drawn from it by the v1 rule) all make clips, if any does.
 
-    The v1 rule drops what is left under 40 frames and keeps longer rests, which would favour short clips; `chunk` is
-    the mean that the vignette was planned with, and so says how many there should be.
+    The rule drops what is larger than 128 px or left under 40 frames and keeps longer rests, which would favour small
+    and short clips. marks: where the labels change; wanted: how many chunks there should be; endless: whether the
+    activity may be cut anywhere, so that no chunk has to end with it.
     """
-    fallback, pieces = "", max(1, round(((length or 0) - 16) / chunk))
+    best, least = "", math.inf
     for _ in range(80):
         key = str(int(rng.integers(1000, 1_000_000)))
         if key in used:
             continue
-        fallback = key
-        if length is None or length < 40:
+        chunks, bad, count = np.random.default_rng((0, crc32(video_id.encode()), crc32(key.encode()))), 0, 0
+        for start, stop in pairwise(marks):
+            while stop - start >= 40:
+                length = int(chunks.integers(40, 151))
+                bad += endless and length > stop - start
+                bad += 3 * (extent.side(start, min(start + length, stop)) > 126)
+                start, count = start + length, count + 1
+        bad += abs(count - wanted) if marks else 0
+        if bad < least:
+            best, least = key, bad
+        if not bad:
             break
-        chunks = np.random.default_rng((0, crc32(video_id.encode()), crc32(key.encode())))
-        rest = length - sum(int(chunks.integers(40, 151)) for _ in range(pieces))
-        if 0 <= rest < 40:
-            break
-    used.add(fallback)
-    return fallback
+    used.add(best)
+    return best
+
+
+class _Extent:
+    """The square that an activity's actors fill over any of its frames."""
+
+    def __init__(self, boxes: list[dict[int, Box]], first: int, last: int):
+        self.first = first
+        self.low, self.high = np.full((last - first + 1, 2), np.inf), np.full((last - first + 1, 2), -np.inf)
+        for track in boxes:
+            frames = np.array([f for f in track if first <= f <= last], int)
+            if len(frames):
+                rows = np.array([track[f] for f in frames.tolist()])
+                self.low[frames - first] = np.minimum(self.low[frames - first], rows[:, :2])
+                self.high[frames - first] = np.maximum(self.high[frames - first], rows[:, 2:])
+
+    def side(self, start: int, stop: int) -> float:
+        part = slice(start - self.first, stop - self.first)
+        return float((self.high[part].max(0) - self.low[part].min(0)).max())
 
 
 def _tracks(act: Act, script: Script, rng: np.random.Generator, hand: Hand) -> list[dict[int, Box]]:

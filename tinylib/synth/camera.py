@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+SIZES = {"V": (1280, 720), "M": (960, 536)}  # of the views, px
+KINDS = {"V": ("lot",), "M": ("stop", "hall")}  # of places, by turns of the seed
 # (focal length in px at 1920 px of width, height in m, tilt in degrees): typical rows of the registered MEVA cameras
 ROWS = ((1480.0, 5.9, 20.0), (2200.0, 9.0, 15.0), (3366.0, 15.0, 13.0), (4066.0, 8.0, 6.0))
 
@@ -63,6 +65,21 @@ class Camera:
     def horizon(self) -> float:
         return self.cy - self.f * math.tan(self.tilt)
 
+    def tallest(self) -> float:
+        """Height (px) of a short person who stands as near as this view allows."""
+        spot = self.ground(self.width / 2, 0.93 * self.height)
+        if spot is None:
+            return math.inf
+        ends, _ = self.project(np.array(((0.0, spot[1], 0.0), (0.0, spot[1], 1.62))))
+        return float(ends[0, 1] - ends[1, 1])
+
+
+def scene_camera(scene: int, domain: str, scale: float) -> tuple[Camera, np.random.Generator]:
+    """The camera of a place, and the source that its other strengths are drawn from next."""
+    width, height = (2 * round(side * scale / 2) for side in SIZES[domain])
+    rng = np.random.default_rng((scene, 31))
+    return draw_camera(rng, width, height, KINDS[domain][scene % len(KINDS[domain])]), rng
+
 
 def draw_camera(rng: np.random.Generator, width: int, height: int, kind: str = "lot") -> Camera:
     """A camera near one of the real rows, scaled to the width of the view.
@@ -76,6 +93,6 @@ def draw_camera(rng: np.random.Generator, width: int, height: int, kind: str = "
     if kind == "hall":
         z = float(rng.uniform(3.6, 5.6))
     elif kind == "lot":
-        z = max(z, float(rng.uniform(8, 12)))
+        z = min(max(z, float(rng.uniform(6.5, 8.5))), 10.0)
         angle = math.atan((0.5 - float(rng.uniform(-0.01, 0.11))) * height / f)
     return Camera(width, height, f, z, angle, width / 2, height / 2, float(rng.uniform(0, 0.03)))

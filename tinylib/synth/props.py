@@ -82,7 +82,7 @@ def phone(person: Person, side: int, *, at_ear: bool, glow: float = 0.4) -> Pupp
     model.box(size, (0.02, 0, 0.03), DARK if at_ear else STEEL)
     if not at_ear:
         model.face(
-            [(-0.05, -0.035, 0.042), (0.09, -0.035, 0.042), (0.09, 0.035, 0.042), (-0.05, 0.035, 0.042)],
+            [(-0.055, -0.04, 0.042), (0.095, -0.04, 0.042), (0.095, 0.04, 0.042), (-0.055, 0.04, 0.042)],
             (0.7, 0.75, 0.8),
             glow=glow,
         )

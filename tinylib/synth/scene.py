@@ -8,19 +8,18 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tinylib.synth.camera import Camera
+from tinylib.synth.camera import KINDS, Camera
 from tinylib.synth.furniture import Static, bench, building, bus_shelter, column, lamp, parked_car, tree, wall
 from tinylib.synth.render import GAMMA, Backdrop, Light, Pack, draw, fill, fixed
 
 Array = NDArray[np.float64]
 Float = NDArray[np.float32]
-KINDS = {"V": ("lot",), "M": ("stop", "hall")}  # by turns of the seed
 STRIP = 64  # rows painted at once: bounds the memory
 
 
@@ -165,6 +164,7 @@ def _hall(scene: Scene, rng: np.random.Generator) -> tuple[tuple[float, ...], li
 # --- paint ------------------------------------------------------------------------------------------------------------
 
 
+@lru_cache(maxsize=8)
 def _tile(seed: int, roughness: float, size: int = 512) -> Float:
     """Fractal noise that wraps around: zero mean, unit variance."""
     rng = np.random.default_rng((seed, 12))
@@ -234,13 +234,19 @@ def _ground(scene: Scene, x: Float, y: Float, foot: Float, tiles: Sequence[Float
     return np.asarray(colour * (1 - centre) + np.array((0.5, 0.38, 0.08), np.float32) * centre, np.float32)
 
 
-def _in_sight(pack: Pack, camera: Camera, light: Light) -> bool:
-    """Whether a standing thing or its shadow can be in the view, with room to spare."""
-    points = pack.points()
-    ground = points * (1, 1, 0) - points[:, 2:] * light.slope
-    spots, depth = camera.project(np.concatenate((points, ground)))
-    room = 8 + (pack.radii.max() * camera.f / depth.min() if pack.radii.size else 0.0)
-    return bool((spots.max(0) > -room).all() and (spots.min(0) < (camera.width + room, camera.height + room)).all())
+def _in_sight(packs: Sequence[Pack], camera: Camera, light: Light) -> NDArray[np.bool_]:
+    """Which standing things, or their shadows, can be in the view, with room to spare: (n,)."""
+    if not packs:
+        return np.zeros(0, bool)
+    points = [pack.points() for pack in packs]
+    solid = np.concatenate(points)
+    ground = solid * (1, 1, 0) - solid[:, 2:] * light.slope
+    first = np.cumsum([0, *(len(p) for p in points[:-1])])
+    spots, depth = camera.project(np.stack((solid, ground)))
+    radii = np.array([pack.radii.max(initial=0.0) for pack in packs])
+    room = (8 + radii * camera.f / np.minimum.reduceat(depth.min(0), first))[:, None]
+    low, high = np.minimum.reduceat(spots.min(0), first), np.maximum.reduceat(spots.max(0), first)
+    return np.asarray(((high > -room) & (low < np.array((camera.width, camera.height)) + room)).all(1))
 
 
 def paint(scene: Scene, camera: Camera, *, enlarge: int = 2, looks: bool = True) -> Backdrop:
@@ -253,10 +259,8 @@ def paint(scene: Scene, camera: Camera, *, enlarge: int = 2, looks: bool = True)
     light = scene.light
     sun_high = float(light.sun[2])
     tiles = (_tile(scene.seed, 1.15), _tile(scene.seed + 1, 0.35))
-    things = [
-        (static, [draw(pack, big, light) for pack in packs if _in_sight(pack, big, light)])
-        for static, packs in scene.packs
-    ]
+    sight = iter(_in_sight([pack for _, packs in scene.packs for pack in packs], big, light))
+    things = [(static, [draw(pack, big, light) for pack in packs if next(sight)]) for static, packs in scene.packs]
 
     shade = np.zeros((height, width), np.uint8)
     for static, drawings in things:

@@ -7,22 +7,23 @@ actor stays large enough in its square; its moment is the first at which its cro
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tinylib.synth.camera import Camera, draw_camera
+from tinylib.datasets.construct import Window
+from tinylib.synth.actors import Puppet
+from tinylib.synth.camera import Camera, scene_camera
 from tinylib.synth.plan import Order, Shoot
-from tinylib.synth.primitives import ActorFrame, Vignette
-from tinylib.synth.render import Backdrop, Pack
+from tinylib.synth.primitives import Vignette
+from tinylib.synth.render import Backdrop, Pack, outline
 from tinylib.synth.scene import Scene, make_scene, paint
 from tinylib.synth.sensor import Sensor
 
 Array = NDArray[np.float64]
-SIZES = {"V": (1280, 720), "M": (960, 536)}
 STEP = 15  # frames between the poses that placing looks at
 MARGIN = 16  # px between what is cut out and anybody else
 GAP = 8  # frames between two vignettes in one place
@@ -58,23 +59,46 @@ class Act:
         c, s = math.cos(placed.heading), math.sin(placed.heading)
         self.turn = np.array(((c, -s, 0.0), (s, c, 0.0), (0.0, 0.0, 1.0)))
         self.shift = np.array((placed.x, placed.y, 0.0))
-        self._kept: dict[float, tuple[Pack, list[ActorFrame]]] = {}
-
-    def frame(self, time: float) -> tuple[Pack, list[ActorFrame]]:
-        """Shapes in the world and the actors as they came, `time` in frames of the vignette."""
-        if time not in self._kept:
-            actors = list(self.vignette.at(time))
-            pack = Pack.of([actor.shapes for actor in actors]).moved(self.turn, self.shift)
-            self._kept = dict([*list(self._kept.items())[-1:], (time, (pack, actors))])
-        return self._kept[time]
+        self._poser = poser(self.vignette)
+        self._kept: dict[float, Pack] = {}
 
     def pose(self, time: float) -> Pack:
-        return self.frame(min(time, self.placed.frames - 1.0))[0]
+        """Shapes in the world, `time` in frames of the vignette; held at its end."""
+        time = min(time, self.placed.frames - 1.0)
+        if time not in self._kept:
+            pack = self._poser(time).moved(self.turn, self.shift)
+            self._kept = dict([*list(self._kept.items())[-1:], (time, pack)])
+        return self._kept[time]
 
     def joints(self, time: float) -> list[dict[str, Array]]:
         """Named skeleton points of every actor, world metres (empty for vehicles and things)."""
-        actors = self.frame(min(time, self.placed.frames - 1.0))[1]
+        actors = self.vignette.at(min(time, self.placed.frames - 1.0))
         return [{name: self.turn @ at + self.shift for name, at in actor.joints.items()} for actor in actors]
+
+
+def poser(vignette: Vignette) -> Callable[[float], Pack]:
+    """`Pack.of` a vignette's actors at a time; puppets, which only move, are gathered without a shape in between."""
+    puppets: Sequence[Puppet] | None = getattr(vignette, "puppets", None)
+    if puppets is None:
+        return lambda time: Pack.of([actor.shapes for actor in vignette.at(time)])
+    still = Pack.of([puppet.at(0.0).shapes for puppet in puppets])
+    limbs: list[tuple[int, int]] = []
+    panels: list[list[int]] = []
+    first = 0
+    for puppet in puppets:
+        for draw in puppet.draws:
+            if draw.radii is None:
+                panels.append([first + min(i, draw.count - 1) for i in range(still.corners.shape[1])])
+            else:
+                limbs.append((first, first + 1))
+            first += draw.count
+    ends, corners = np.array(limbs, int).reshape(-1, 2), np.array(panels, int).reshape(still.corners.shape[:2])
+
+    def posed(time: float) -> Pack:
+        points = np.concatenate([puppet.weights @ puppet.joints_at(time) for puppet in puppets])
+        return replace(still, ends=points[ends], corners=points[corners])
+
+    return posed
 
 
 @dataclass(frozen=True)
@@ -104,9 +128,7 @@ def perform(order: Order, domain: str, cast: Any) -> Vignette:
 def stage(shoot: Shoot, *, looks: bool = True) -> tuple[Scene, Camera, Sensor, Backdrop]:
     """The empty set of a video: place, camera, sensor and the painted view (see `paint` for `looks`)."""
     scene = make_scene(shoot.scene, shoot.domain)
-    width, height = (2 * round(side * shoot.scale / 2) for side in SIZES[shoot.domain])
-    rng = np.random.default_rng((shoot.scene, 31))
-    camera = draw_camera(rng, width, height, scene.kind)
+    camera, rng = scene_camera(shoot.scene, shoot.domain, shoot.scale)
     return scene, camera, Sensor.draw(rng, indoor=scene.kind == "hall"), paint(scene, camera, looks=looks)
 
 
@@ -197,11 +219,12 @@ def _candidates(order: Order, shape: _Outline, camera: Camera, scene: Scene, bac
                 rng: np.random.Generator) -> list[tuple[float, float, float, float, Array]]:  # fmt: skip
     """Places that fit: (penalty, heading, x, y, box on the image of the whole vignette)."""
     found: list[tuple[float, float, float, float, Array]] = []
-    tolerated = 0.45 if rng.random() < 0.15 else 0.04  # of the actor, behind poles, trees and cars
-    for _ in range(28):
+    # Of the actor, behind poles, trees and cars; what asks to be seen from one side is seen.
+    tolerated = 0.45 if rng.random() < 0.17 and front is None else 0.04
+    for _ in range(48 if wide else 28):
         u = rng.uniform(0.03, 0.97) - 0.5
         heading = rng.uniform(0, 2 * math.pi)
-        if front is not None and rng.random() < 0.9:  # what happens behind a car or a back cannot be recognised
+        if front is not None and rng.random() < 0.97:  # what happens behind a car or a back cannot be recognised
             heading = -math.pi / 2 - math.atan(u * camera.width / camera.f) - front + rng.uniform(-0.9, 0.9)
         elif np.hypot(*shape.way[:2]) > 5 and rng.random() < 0.5:  # towards the camera or away
             ahead = rng.choice((-1, 1)) * math.pi / 2 + rng.normal(0, 0.25)
@@ -248,13 +271,14 @@ def compose(shoot: Shoot, cast: Any, *, looks: bool = True) -> tuple[Script, Bac
             continue
         vignette = perform(order, shoot.domain, cast)
         times = np.append(np.arange(0, vignette.frames - 1, STEP), vignette.frames - 1.0)
-        shape = _Outline([Pack.of([a.shapes for a in vignette.at(float(t))]) for t in times], times)
+        at = poser(vignette)
+        shape = _Outline([at(float(t)) for t in times], times)
         wide = any(kind in ("vehicle", "bike") for kind in vignette.kinds)
         if wide and scene.kind == "hall":
             continue
-        for factor in (1.0, 1.3, 0.75, 1.7):  # of the side, where the wanted one has no room
-            chunk = min(vignette.frames, 110) if order.frames is None and shoot.domain == "V" else order.chunk
-            wanted = replace(order, side=min(order.side * factor, 122.0), chunk=chunk)
+        # Of the side, where the wanted one has no room; some luck is in it, so that once more helps.
+        for factor in (1.0, 0.88, 1.15, 0.75, 1.35, 1.7, 0.5) * (2 if order.labels else 1):
+            wanted = replace(order, side=min(order.side * factor, 122.0))
             if places := _candidates(wanted, shape, camera, scene, backdrop, wide, vignette.front, rng):
                 break
         else:
@@ -281,6 +305,19 @@ def compose(shoot: Shoot, cast: Any, *, looks: bool = True) -> tuple[Script, Bac
 def _far(scene: Scene, camera: Camera) -> tuple[float, float]:
     """Where a person is less than 8 px high, or as far as the place goes."""
     return 0.0, min(camera.f * 1.7 / 7.0, 420.0)
+
+
+def close_up(act: Act, camera: Camera, name: str) -> Window | None:
+    """The span and the square of what an act shows of `name`, as exactly as no annotator would cut it."""
+    found = next((event for event in act.vignette.events if event.name == name), None)
+    if found is None:
+        return None
+    boxes = np.stack([outline(act.pose(float(t)), camera)[0] for t in np.linspace(found.start, found.end, 8)])
+    low, high = boxes[:, :2].min(0), boxes[:, 2:].max(0)
+    side = 2 * math.ceil(1.04 * float((high - low).max()) / 2)
+    x, y = (math.floor(v) for v in ((low + high - side) / 2).tolist())
+    start, end = found.start + act.placed.start, found.end + act.placed.start
+    return Window("", "", start, end, (x, y, x + side, y + side), (name,))
 
 
 def relight(scene: Scene, backdrop: Backdrop, camera: Camera, placed: Placed) -> float:

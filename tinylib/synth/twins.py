@@ -136,9 +136,8 @@ def locate(root: str | Path, clip: Clip, *, cast: Any = None) -> tuple[Script, W
     _, script = _script(str(file), cast)
     notes = base / FOLDERS[domain] / "annotations" / split / f"{clip.video_id}.activities.yml"
     found = _windows(str(notes))
-    folder = root / Path(clip.path).parent
-    if not folder.is_dir():
-        folder = root / "videos" / Path(clip.path).parent
+    places = (root, root / "videos", root / "tinyvirat", root / "tinyvirat-v2")
+    folder = next((at for place in places if (at := place / Path(clip.path).parent).is_dir()), root)
     first = min((int(path.stem) for path in folder.glob("*.mp4")), default=int(Path(clip.path).stem))
     rank = int(Path(clip.path).stem) - first
     if not 0 <= rank < len(found) or (clip.frames, clip.width) != (found[rank].frames, found[rank].side):

@@ -19,6 +19,7 @@ from tinylib.synth.primitives import Array, Colour
 GLASS: Colour = (0.03, 0.04, 0.05)
 RUBBER: Colour = (0.012, 0.012, 0.012)
 INSIDE: Colour = (0.015, 0.014, 0.013)
+_TRIM: Colour = (0.17, 0.14, 0.11)  # of the inside of dark cars, so that an open door is seen
 _PAINT = [[0.8, 0.8, 0.8], [0.5, 0.5, 0.5], [0.02, 0.02, 0.025], [0.15, 0.15, 0.16], [0.4, 0.02, 0.02],
           [0.03, 0.08, 0.3],
           [0.25, 0.22, 0.15], [0.03, 0.12, 0.06]]  # fmt: skip
@@ -156,7 +157,10 @@ class Vehicle(Puppet):
                     -0.16 if door[1] == "l" else 0.16,
                 )
                 high, lean = k.roof - 0.38, 0.28 * (1 if door[0] == "f" and k.name != "van" else 0)
-                model.face([(0, 0, 0), (span, 0, 0), (span, 0, belt), (0, 0, belt)], paint)
+                skin = [(0, 0, 0), (span, 0, 0), (span, 0, belt), (0, 0, belt)]  # counter-clockwise from the left
+                outer, inner = (skin, skin[::-1]) if inward < 0 else (skin[::-1], skin)
+                model.face(outer, paint, closed=True)
+                model.face(inner, _inside(paint), closed=True)
                 model.face([(0, 0, belt), (span, 0, belt), (span, inward, high), (-lean - 0.15, inward, high)], GLASS)
                 model.capsule((span + 0.06, 0, 0.6), (span + 0.16, 0, 0.6), 0.015, (0.3, 0.3, 0.3))
             angle = np.einsum("nij,njk->nik", self.rotation, np.broadcast_to(self._swing(door), self.rotation.shape))
@@ -206,6 +210,10 @@ def _wheel(radius: float, side: float) -> Model:
             slab(r, low, high, y, colour)
     slab(0.6 * radius, (-1.0, 0.22), (1.0, 0.22), side * 0.02, (0.03, 0.03, 0.03), 0.6)
     return model
+
+
+def _inside(paint: Colour) -> Colour:
+    return _TRIM if sum(paint) < 0.4 else INSIDE
 
 
 def _belt(k: Kind, x: float) -> float:
@@ -267,7 +275,7 @@ def _sides(model: Model, k: Kind, paint: Colour, sill: float, floor: float) -> N
             opening = len(doors) > 1 and doors[-1] < middle < doors[0]
             over_wheel = any(abs(middle - axle) < 1.1 * k.wheel for axle in axles)
             if opening:
-                panel(x0, x1, 0.35, tops, INSIDE, 0.25, side)
+                panel(x0, x1, 0.35, tops, _inside(paint), 0.25, side)
                 panel(x0, x1, floor, (0.36, 0.36), paint, 0.0, side)
             else:
                 panel(x0, x1, sill if over_wheel else floor, tops, paint, 0.0, side)
