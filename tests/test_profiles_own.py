@@ -5,7 +5,7 @@ import pytest
 from tinylib.errors import UsageError
 from tinylib.parameters import PROFILES
 from tinylib.profiles import OwnVideo
-from tinylib.recipe import Recipe
+from tinylib.trained import ModelCard
 
 
 @pytest.mark.parametrize("profile", PROFILES)
@@ -13,7 +13,7 @@ def test_the_network_that_it_trains_can_be_built(profile):
     import torch
 
     settings = OwnVideo.of(profile)
-    recipe = Recipe(
+    card = ModelCard(
         model=settings.network.model,
         options=dict(settings.network.options),
         classes=("a", "b"),
@@ -22,9 +22,9 @@ def test_the_network_that_it_trains_can_be_built(profile):
         size=settings.size,
         sampler="strided",
     )
-    assert Recipe.read(recipe.description(), "x") == recipe
+    assert ModelCard.read(card.description(), "x") == card
     with torch.device("meta"):
-        recipe.build()
+        card.build()
 
 
 def test_the_video_is_the_user_s_or_one_of_synthvirat_s(tmp_path, monkeypatch):

@@ -20,11 +20,11 @@ from tinylib.datasets.construct import Window
 from tinylib.errors import ClipError, DataError, UsageError
 from tinylib.models import checkpoint
 from tinylib.predict import Scores
-from tinylib.recipe import Recipe, open_model
 from tinylib.recognise import CutConfig, cut_clips, recognise, track_windows
+from tinylib.trained import ModelCard, open_model
 from tinylib.video import probe, read_frames, write_video
 
-RECIPE = Recipe(
+CARD = ModelCard(
     model="tiny_r3d",
     options={"widths": (4, 4, 8, 8), "stem": "paper"},
     classes=("activity_walking", "standing"),
@@ -44,7 +44,7 @@ def place(tmp_path_factory):
     write_video(folder / "short.mp4", (frame for frame, _ in film(frames=20)), fps=30)
     (folder / "broken.mp4").write_bytes(b"this is not a video")
     torch.manual_seed(0)
-    checkpoint.save(folder / "run" / "model.safetensors", RECIPE.build(), RECIPE.description())
+    checkpoint.save(folder / "run" / "model.safetensors", CARD.build(), CARD.description())
     (folder / "boxes.csv").write_text("frame,id,x0,y0,x1,y1\n0,a/b,20,20,40,60\n89,a/b,60,20,80,60\n")
     return folder
 
@@ -91,7 +91,7 @@ def test_scores_and_maps_belong_to_the_clips(place, result):
         with np.load(place / "out" / clip.map_file) as saved:
             assert saved["map"].shape[1:] == (24, 24)
             assert 0 <= saved["map"].min() <= saved["map"].max() <= 1
-            assert str(saved["target"]) == RECIPE.classes[clip.best]
+            assert str(saved["target"]) == CARD.classes[clip.best]
         assert probe(place / "out/maps" / f"{clip.clip_id}.mp4").frames <= 24
     assert not list((place / "out").glob(".*store*"))
 
@@ -120,7 +120,7 @@ def test_it_can_be_done_again_and_leaves_nothing_old(place, result, tmp_path):
 def test_a_calibration_is_used(place, tmp_path, result):
     from tinylib.calibrate import Calibration
 
-    shift = Calibration("platt", RECIPE.classes, (1.0, 1.0), (-20.0, 20.0), 10, 0.1, 0.0)
+    shift = Calibration("platt", CARD.classes, (1.0, 1.0), (-20.0, 20.0), 10, 0.1, 0.0)
     found = recognise(
         place / "film.mp4",
         replace(open_model(place / "run"), calibration=shift),

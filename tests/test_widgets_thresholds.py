@@ -5,7 +5,6 @@ import re
 import numpy as np
 import pytest
 
-from tests.test_widgets import chromium  # noqa: F401
 from tinylib import ensemble, metrics
 from tinylib.errors import DataError, UsageError
 from tinylib.widgets_thresholds import threshold_explorer
@@ -41,7 +40,7 @@ def test_wrong_input_is_named():
 
 
 @pytest.fixture
-def page(chromium, tmp_path):  # noqa: F811
+def page(chromium, tmp_path):
     """Two explorers on one page; any request beyond the page itself is refused and remembered."""
     file = tmp_path / "thresholds.html"
     parts = [explorer()._repr_html_(), threshold_explorer(SCORES, TRUTH, CLASSES)._repr_html_()]

@@ -81,8 +81,8 @@ def convert(args: argparse.Namespace) -> int:
 
 def predict(args: argparse.Namespace) -> int:
     from tinylib.proposals import ProposalConfig
-    from tinylib.recipe import calibrated, open_model
     from tinylib.recognise import CutConfig, recognise
+    from tinylib.trained import calibrated, open_model
 
     proposals = ProposalConfig(method=args.method, width=args.width, threshold=args.motion, travel=args.travel)
     trained = open_model(args.model) if args.calibrate is None else calibrated(args.model, args.calibrate)

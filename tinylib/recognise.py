@@ -33,9 +33,9 @@ from tinylib.files import atomic_path
 from tinylib.predict import Scores, predict
 from tinylib.progress import track as shown
 from tinylib.proposals import ProposalConfig, propose
-from tinylib.recipe import Trained, open_model
 from tinylib.sampling import make_views
 from tinylib.timeline import Seen, Timeline
+from tinylib.trained import Trained, open_model
 from tinylib.video import VideoInfo, frame_times, iter_frames, probe, read_frames, write_video
 
 Frames = NDArray[np.uint8]
@@ -157,7 +157,7 @@ def recognise(
     trained = model if isinstance(model, Trained) else open_model(model)
     known = [name for name, _ in trained.network.steps()]
     if layer not in (None, *known):
-        raise UsageError(f"layer {layer!r}: {trained.recipe.model} has {', '.join(known)}")
+        raise UsageError(f"layer {layer!r}: {trained.card.model} has {', '.join(known)}")
     info = probe(video, exact=False)
     if info.frames < cut.min_frames:
         raise ClipError(video, f"it has {info.frames} frames, and a clip needs {cut.min_frames} (min_frames)")
@@ -195,8 +195,8 @@ def recognise(
         fps=info.fps,
         width=info.width,
         height=info.height,
-        model=trained.recipe.model,
-        classes=trained.recipe.classes,
+        model=trained.card.model,
+        classes=trained.card.classes,
         calibrated=trained.calibration is not None,
         threshold=threshold,
         source="motion" if boxes is None else Path(boxes).name,
@@ -238,29 +238,29 @@ def _remarks(info: VideoInfo, tracks: dict[str, Track], clips: Sequence[Seen], c
 
 
 def _index(video: Path, out: Path, names: Sequence[str], windows: Sequence[Window], trained: Trained) -> Index:
-    recipe = trained.recipe
+    card = trained.card
     clips = tuple(
         Clip(name, f"clips/{name}.mp4", video.stem, None, window.frames, window.side, window.side)
         for name, window in zip(names, windows, strict=True)
     )
-    return Index(video.stem, "own", out, recipe.classes, recipe.multi_label, clips)
+    return Index(video.stem, "own", out, card.classes, card.multi_label, clips)
 
 
 def _scores(index: Index, trained: Trained, batch_size: int) -> Scores:
-    """Of every clip, as the recipe reads clips, corrected where there is a calibration."""
-    recipe = trained.recipe
+    """Of every clip, as the card reads clips, corrected where there is a calibration."""
+    card = trained.card
     trained.network.to("cuda" if torch.cuda.is_available() else "cpu")
     file = index.root / ".clips.store"  # every clip is decoded once, however many views it has
-    kind: dict[str, Any] = {"size": recipe.size, "resize": recipe.resize}
+    kind: dict[str, Any] = {"size": card.size, "resize": card.resize}
     try:
         store = ClipStore.build(index, file, **kind)
-        clips = ClipDataset(index, store=store, views="test", sampler=recipe.sampler, frames=recipe.frames, **kind)
+        clips = ClipDataset(index, store=store, views="test", sampler=card.sampler, frames=card.frames, **kind)
         found = predict(
             trained.network,
             clips,
             batch_size=batch_size,
-            aggregate=recipe.aggregate,
-            on=recipe.on,
+            aggregate=card.aggregate,
+            on=card.on,
             label="recognising",
         )
     finally:
@@ -270,11 +270,11 @@ def _scores(index: Index, trained: Trained, batch_size: int) -> Scores:
 
 
 def deepest(trained: Trained, *, least: int = 6) -> str:
-    """The last map of a network that is at least so many pixels wide at the recipe's size (else its widest)."""
-    size = trained.recipe.size if isinstance(trained.recipe.size, tuple) else (trained.recipe.size,) * 2
+    """The last map of a network that is at least so many pixels wide at the card's size (else its widest)."""
+    size = trained.card.size if isinstance(trained.card.size, tuple) else (trained.card.size,) * 2
     device = next(trained.network.parameters()).device
     with torch.no_grad():
-        maps = trained.network.features(torch.zeros(1, 3, trained.recipe.frames, *size, device=device))
+        maps = trained.network.features(torch.zeros(1, 3, trained.card.frames, *size, device=device))
     sides = {name: min(each.shape[-2:]) for name, each in maps.items() if each.ndim == 5}
     wide = [name for name, side in sides.items() if side >= least]
     return wide[-1] if wide else max(sides, key=lambda name: sides[name])
@@ -288,9 +288,9 @@ def clip_maps(
     Maps are (T, H, W) of the network's input, from 0 to 1; all run through the clip's test-time views in turn. What
     speaks is the local gradient map (HiResCAM): zero everywhere where nothing at this depth does.
     """
-    recipe = trained.recipe
-    seen = resize_video(clip, recipe.size, recipe.resize)
-    views = make_views(recipe.sampler, recipe.frames)(len(clip))
+    card = trained.card
+    seen = resize_video(clip, card.size, card.resize)
+    views = make_views(card.sampler, card.frames)(len(clip))
     device = next(trained.network.parameters()).device
     speaks: list[NDArray[np.float32]] = []
     active: list[NDArray[np.float32]] = []

@@ -21,7 +21,7 @@ from tinylib.sampling import SAMPLERS
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe:
+class ModelCard:
     """The `description` of a run whose network `open_model` can build again and feed as it was fed in training."""
 
     model: str  # a name in `models.CLASSIFIERS`
@@ -44,14 +44,14 @@ class Recipe:
         return asdict(self) | {"options": dict(self.options), "classes": list(self.classes)}
 
     @classmethod
-    def read(cls, description: Mapping[str, Any], source: str | Path) -> Recipe:
+    def read(cls, description: Mapping[str, Any], source: str | Path) -> ModelCard:
         """From what a checkpoint says of itself; DataError names every field that it lacks or has wrong."""
         needed = ("model", "classes", "multi_label", "frames", "size", "sampler")
         lost = [name for name in needed if name not in description]
         if lost:
             raise DataError(
                 f"{source}: its description lacks {', '.join(lost)}: the network cannot be built and fed again "
-                "(train it with description=Recipe(...).description())"
+                "(train it with description=ModelCard(...).description())"
             )
         given = {f.name: description[f.name] for f in fields(cls) if f.name in description}
         given |= {"classes": tuple(given["classes"])}
@@ -72,7 +72,7 @@ class Trained:
     """A network with its weights, in eval mode on the CPU, and what belongs to it."""
 
     network: VideoClassifier
-    recipe: Recipe
+    card: ModelCard
     weights: Path
     calibration: Calibration | None  # None: its scores are as they came out of training
 
@@ -96,28 +96,28 @@ def open_model(run: str | Path) -> Trained:
     """Build the network of a run folder (or .safetensors file) again, with its calibration if it lies beside it."""
     weights = weights_of(run)
     state, description = checkpoint.load(weights)
-    recipe = Recipe.read(description, weights)
+    card = ModelCard.read(description, weights)
     try:
-        network = recipe.build()
+        network = card.build()
     except (TypeError, UsageError) as error:
-        raise DataError(f"{weights}: {recipe.model} cannot be built with options {dict(recipe.options)}") from error
+        raise DataError(f"{weights}: {card.model} cannot be built with options {dict(card.options)}") from error
     checkpoint.restore(network, state, source=weights)
     calibration = None
     if (weights.parent / CALIBRATION).exists():
         calibration = Calibration.load(weights.parent / CALIBRATION)
         if calibration.weights and calibration.weights != sha256(weights):
             raise DataError(f"{weights.parent / CALIBRATION}: of other weights than {weights.name}; fit it again")
-        if calibration.classes != recipe.classes:
+        if calibration.classes != card.classes:
             raise DataError(f"{weights.parent / CALIBRATION}: of other classes than {weights.name}'s")
-    return Trained(network.eval(), recipe, weights, calibration)
+    return Trained(network.eval(), card, weights, calibration)
 
 
 def calibrated(run: str | Path, scores: str | Path | Scores) -> Trained:
     """Fit a run's calibration on scores of clips that it has not learned from, keep it beside the weights, open it."""
     weights = weights_of(run)
-    recipe = Recipe.read(checkpoint.load(weights)[1], weights)
+    card = ModelCard.read(checkpoint.load(weights)[1], weights)
     found = scores if isinstance(scores, Scores) else Scores.load(scores)
-    if found.targets is None or (found.targets.ndim == 2) != recipe.multi_label or found.classes != recipe.classes:
+    if found.targets is None or (found.targets.ndim == 2) != card.multi_label or found.classes != card.classes:
         raise DataError(f"calibration: the scores of {found.name} {found.split} are not labelled with {run}'s classes")
     made = fit_calibration(found.scores, found.targets, found.classes, weights=sha256(weights))
     made.save(weights.parent / CALIBRATION)

@@ -8,9 +8,9 @@ import torch
 from tinylib.errors import DataError
 from tinylib.models import checkpoint
 from tinylib.predict import Scores
-from tinylib.recipe import Recipe, calibrated, open_model
+from tinylib.trained import ModelCard, calibrated, open_model
 
-RECIPE = Recipe(
+CARD = ModelCard(
     model="tiny_r3d",
     options={"widths": (4, 4, 8, 8), "stem": "paper"},
     classes=("stand", "walk"),
@@ -23,10 +23,8 @@ RECIPE = Recipe(
 
 def saved(folder, description=None, name="model"):
     torch.manual_seed(0)
-    network = RECIPE.build().eval()
-    checkpoint.save(
-        folder / f"{name}.safetensors", network, RECIPE.description() if description is None else description
-    )
+    network = CARD.build().eval()
+    checkpoint.save(folder / f"{name}.safetensors", network, CARD.description() if description is None else description)
     return network
 
 
@@ -35,13 +33,13 @@ def scores(n=20):
     names = tuple(f"c{i}" for i in range(n))
     values = rng.random((n, 2)).astype(np.float32)
     targets = (rng.random((n, 2)) < values).astype(np.float32)
-    return Scores("x", "val", "h", names, names, values, targets, RECIPE.classes, ("",) * n, np.zeros(n, np.int64))
+    return Scores("x", "val", "h", names, names, values, targets, CARD.classes, ("",) * n, np.zeros(n, np.int64))
 
 
 def test_a_run_folder_is_built_again(tmp_path):
     network = saved(tmp_path)
     trained = open_model(tmp_path)
-    assert trained.recipe == replace(RECIPE, options={"widths": [4, 4, 8, 8], "stem": "paper"})
+    assert trained.card == replace(CARD, options={"widths": [4, 4, 8, 8], "stem": "paper"})
     assert not trained.network.training
     assert trained.calibration is None
     video = torch.rand(1, 3, 4, 16, 16)
@@ -67,7 +65,7 @@ def test_the_best_is_preferred(tmp_path):
     ],
 )
 def test_what_the_folder_lacks_is_named(tmp_path, change, says):
-    description = {k: v for k, v in (RECIPE.description() | change).items() if v is not None}
+    description = {k: v for k, v in (CARD.description() | change).items() if v is not None}
     saved(tmp_path, description)
     with pytest.raises(DataError, match=says):
         open_model(tmp_path)
