@@ -205,7 +205,9 @@ def learn(
 
 
 def _float(batch: Array) -> torch.Tensor:
-    return torch.from_numpy(np.ascontiguousarray(batch.transpose(0, 4, 1, 2, 3))).float() / 255
+    """(B, 3, T, H, W); of moving clips what stands still is taken out, so that few clips suffice to learn from."""
+    video = torch.from_numpy(np.ascontiguousarray(batch.transpose(0, 4, 1, 2, 3))).float() / 255
+    return 2 * (video - video.mean(2, keepdim=True)) + 0.45 if video.shape[2] > 1 else video
 
 
 def outputs(net: torch.nn.Module, videos: Array) -> Array:

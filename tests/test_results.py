@@ -7,6 +7,7 @@ import re
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -161,3 +162,16 @@ def test_an_interval_that_is_not_there_is_null(tmp_path):
     first = json.loads((tmp_path / "results.jsonl").read_text().splitlines()[0])
     assert (first["low"], first["high"]) == (None, None)
     assert results.orderings("tinyvirat", "Table II", results.load(tmp_path))["held"].tolist() == ["leans yes"]
+
+
+def test_tables_of_metrics_become_rows_like_a_given_one():
+    table = pd.DataFrame({"metric": ["F1", "mAP"], "value": [0.5, 0.6], "low": [0.4, np.nan], "high": [0.6, np.nan]})
+    like = row(row="", metric="", value=0.0)
+    made = results.rows_of({"a": table, "b": table.set_index("metric")}, like)
+    assert [(r.row, r.metric, r.value, r.low) for r in made] == [
+        ("a", "F1", 0.5, 0.4),
+        ("a", "mAP", 0.6, None),
+        ("b", "F1", 0.5, 0.4),
+        ("b", "mAP", 0.6, None),
+    ]
+    assert all((r.paper, r.device, r.commit) == (like.paper, like.device, like.commit) for r in made)

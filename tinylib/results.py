@@ -6,8 +6,8 @@ import fcntl
 import json
 import math
 import subprocess
-from collections.abc import Hashable, Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from importlib import resources
 from itertools import combinations
@@ -64,6 +64,15 @@ def record(run_dir: str | Path, rows: Iterable[Row]) -> None:
         kept = {_key(row): row for row in (load(path) if path.exists() else ())}
         kept |= {_key(row): row for row in rows}
         write_text(path, "".join(json.dumps(asdict(row), ensure_ascii=False) + "\n" for row in kept.values()))
+
+
+def rows_of(tables: Mapping[str, pd.DataFrame], like: Row) -> list[Row]:
+    """A row for each metric of each named table (`metrics.evaluate`'s columns), in all else like `like`."""
+    return [
+        replace(like, row=name, **found)
+        for name, table in tables.items()
+        for found in table.reset_index()[["metric", "value", "low", "high"]].to_dict("records")
+    ]
 
 
 def _key(row: Row) -> tuple[str, ...]:

@@ -130,11 +130,16 @@ def embedding(
 
 @styled
 def gains(
-    curves: Mapping[str, Sequence[tuple[str, float, float, float]]], *, title: str = "", y: str = "points gained"
+    curves: Mapping[str, Sequence[tuple[str, float, float, float]]],
+    *,
+    title: str = "",
+    y: str = "points gained",
+    joined: bool = True,
 ) -> Figure:
     """Gains with intervals over named settings, such as resolutions: name -> (setting, value, low, high) in order.
 
-    Bounds may be NaN (published numbers have none). An interval that holds zero is drawn hollow: within noise.
+    Bounds may be NaN (published numbers have none). An interval that holds zero is drawn hollow: within noise. joined:
+    a line through the values, where the settings have an order.
     """
     settings = list(dict.fromkeys(row[0] for rows in curves.values() for row in rows))
     figure, grid = axes_grid(size=(6.8, 3.5))
@@ -143,7 +148,8 @@ def gains(
         colour = PALETTE[number % len(PALETTE)]
         at = np.array([settings.index(row[0]) for row in rows]) + 0.08 * (number - (len(curves) - 1) / 2)
         value, low, high = np.array([row[1:] for row in rows], float).T
-        axes.plot(at, value, color=colour, linewidth=1, linestyle="--" if np.isnan(low).all() else "-")
+        if joined:
+            axes.plot(at, value, color=colour, linewidth=1, linestyle="--" if np.isnan(low).all() else "-")
         known = ~np.isnan(low)
         spread = [np.maximum(value - low, 0)[known], np.maximum(high - value, 0)[known]]
         axes.errorbar(at[known], value[known], spread, fmt="none", ecolor=colour, elinewidth=1.4, capsize=4)
