@@ -69,9 +69,9 @@ def record(run_dir: str | Path, rows: Iterable[Row]) -> None:
 def rows_of(tables: Mapping[str, pd.DataFrame], like: Row) -> list[Row]:
     """A row for each metric of each named table (`metrics.evaluate`'s columns), in all else like `like`."""
     return [
-        replace(like, row=name, **found)
+        replace(like, row=name, metric=metric, value=float(value), low=float(low), high=float(high))
         for name, table in tables.items()
-        for found in table.reset_index()[["metric", "value", "low", "high"]].to_dict("records")
+        for metric, value, low, high in table.reset_index()[["metric", "value", "low", "high"]].to_numpy()
     ]
 
 
