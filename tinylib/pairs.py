@@ -7,7 +7,7 @@ rendered small through the camera's sensor. Real data gives its own pixels, and 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,15 +22,6 @@ from tinylib.parameters import Notebook
 from tinylib.progress import track
 from tinylib.synth import study
 from tinylib.video import read_frames
-
-
-class Settings(Protocol):
-    """What a notebook's settings say besides `Notebook`'s own."""
-
-    classes: tuple[str, ...]  # of a balanced study; () is all
-    train_clips: int  # a class
-    test_clips: int
-    kept: int | None  # frames a clip, evenly spaced
 
 
 def splits(settings: Any) -> dict[str, Index]:

@@ -25,7 +25,7 @@ from tinylib.errors import UsageError
 from tinylib.models.segments import SegmentNetwork
 from tinylib.objectives.attention_transfer import AttentionTransfer
 from tinylib.objectives.classify import Classify, Loss
-from tinylib.objectives.cross_resolution import CrossResolution, prior_adjusted
+from tinylib.objectives.cross_resolution import CrossResolution
 from tinylib.objectives.distill import Distillation
 from tinylib.predict import READINGS, Scores, predict
 from tinylib.train import FitConfig, FitResult, fit
@@ -174,7 +174,7 @@ def _loss(recipe: Recipe, index: Index) -> Loss:
     targets = torch.from_numpy(index.targets())
     if recipe.loss == "prior":
         hot = targets if index.multi_label else F.one_hot(targets, len(index.classes)).float()
-        return prior_adjusted(hot.mean(0))
+        return partial(losses.prior_adjusted, prior=hot.mean(0))
     if not index.multi_label:
         return F.cross_entropy
     return (

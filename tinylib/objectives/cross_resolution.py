@@ -9,7 +9,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tinylib import losses
 from tinylib.degrade import area_batch, bilinear_batch
 from tinylib.errors import UsageError
 from tinylib.objectives.classify import Loss
@@ -103,8 +102,3 @@ def confidence(teacher: Tensor, label: Tensor) -> Tensor:
         return teacher.softmax(1).gather(1, label[:, None])[:, 0]
     shown = label.sum(1)
     return torch.where(shown > 0, (teacher.sigmoid() * label).sum(1) / shown.clamp(min=1), 1.0)
-
-
-def prior_adjusted(prior: Tensor) -> Loss:
-    """Multi-label loss of logits shifted by each class's log odds in training data: `losses.prior_adjusted`."""
-    return lambda logits, label: losses.prior_adjusted(logits, label, prior)
