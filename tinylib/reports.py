@@ -33,11 +33,11 @@ AFTER: dict[str, tuple[str, ...]] = {  # a notebook -> those done first; "*": al
     "04_progressive_dvsr": DATA,
     "05_foreground_attention": (*DATA, "04_progressive_dvsr"),
     "06_low_resolution_ucf_hmdb": DATA,
-    "07_attention_transfer": DATA,
-    "08_sampling_and_balance": DATA,
+    "07_attention_transfer": (),  # 07, 08 and 11 make studies of their own
+    "08_sampling_and_balance": (),
     "09_dual_resolution_distillation": ("08_sampling_and_balance",),  # one study for both
     "10_ensemble_and_submission": ("08_sampling_and_balance", "09_dual_resolution_distillation"),
-    "11_beyond_the_papers": DATA,
+    "11_beyond_the_papers": (),
     "12_papers_vs_ours": ("*",),
     "13_your_own_video": ("03_baselines",),
 }

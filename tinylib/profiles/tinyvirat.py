@@ -99,8 +99,8 @@ class LowResolution(Notebook):
     low: tuple[int, ...] = scaled((6, 12), (14, 28), (14, 28))
     smallest: int = scaled(32, 56, 112)  # clips that are smaller of themselves do not take part
     classes: int = scaled(3, 6, 26)  # largest of what multi-label data is read as
-    train: int | None = scaled(16, 96, None)  # clips, drawn by seed
-    test: int | None = scaled(12, 64, None)
+    train: int | None = scaled(16, 72, None)  # clips, drawn by seed
+    test: int | None = scaled(12, 48, None)
     kept: int | None = scaled(8, 8, None)
     crop: int = scaled(32, 32, 112)
     restoration: Restoration = scaled(  # noqa: RUF009

@@ -49,11 +49,11 @@ class Winner(Notebook):
 
     data: str = "synthvirat-v2"
     classes: tuple[str, ...] = scaled(STUDIED[-3:], STUDIED, ())  # of the study; () is all 26
-    train_clips: int = scaled(8, 48, 400)  # of the study, a class, before the long tail
-    test_clips: int = scaled(3, 12, 60)
+    train_clips: int = scaled(8, 28, 400)  # of the study, a class, before the long tail
+    test_clips: int = scaled(3, 10, 60)
     ratio: float = scaled(2.0, 6.0, 50.0)  # training clips of the most frequent class over those of the rarest
-    tail: int = scaled(6, 24, 500)  # classes with fewer training clips get mirrored copies
-    kept: int | None = scaled(8, 24, 48)  # frames of each clip, evenly spaced
+    tail: int = scaled(6, 14, 500)  # classes with fewer training clips get mirrored copies
+    kept: int | None = scaled(8, 16, 48)  # frames of each clip, evenly spaced
     low: int = scaled(16, 16, 28)  # pixels of the study's recordings; real clips come as they are
     size: int = scaled(32, 32, 224)  # pixels that the networks see
     frames: int = scaled(4, 8, 16)  # that they see
@@ -73,7 +73,7 @@ class Winner(Notebook):
     )
     csn_weights: str = ""  # Kinetics weights as `tinylib convert` wrote them; "" starts from nothing
     uniformer_weights: str = ""
-    epochs: int = scaled(4, 16, 120)
+    epochs: int = scaled(4, 12, 120)
     batch: int = scaled(8, 16, 32)
     warmup: float = scaled(0.5, 1.0, 10.0)  # epochs
     ema: float = scaled(0.9, 0.95, 0.999)  # the paper has none
@@ -162,7 +162,7 @@ class DualResolution(Winner):
     run_dir: str = "runs/09_dual_resolution_distillation"
     weights: str = ""  # RealBasicVSR as `tinylib convert` wrote it; "" trains progressive DVSR
     scale: int = scaled(2, 2, 4)  # of progressive DVSR
-    large: int | None = scaled(8, 48, None)  # clips that teach it
+    large: int | None = scaled(8, 32, None)  # clips that teach it
     restoration: Restoration = scaled(  # noqa: RUF009
         Restoration(4, 1, True, 4, 10, (4,), 3e-3, "cosine", 3),
         Restoration(8, 2, True, 8, 10, (4,), 2e-3, "cosine", 24),
