@@ -118,6 +118,7 @@ def compare(maps: Mapping[str, Tensor], masks: Tensor, groups: Sequence[str], *,
         for name, values in found.items():
             kept = values.double().numpy()[shown]
             low, high = metrics.bootstrap(partial(metrics.weighted_mean, kept), np.asarray(groups)[shown], seed=seed)
+            low, high = max(low, 0.0), min(high, 1.0)  # every measure is a share
             rows.append({"map": name, "metric": metric, "value": kept.mean(), "low": low, "high": high, "n": len(kept)})
     return pd.DataFrame(rows)
 
