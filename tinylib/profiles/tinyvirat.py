@@ -74,11 +74,11 @@ class ForegroundAttention(Notebook):
         Restoration(8, 2, True, 8, 10, (4,), 2e-3, "cosine", 24),
         Restoration(32, 4, False, 16, 500, (64, 20), 2e-4, "constant", 200),
     )
-    attention_epochs: int = scaled(2, 6, 100)
+    attention_epochs: int = scaled(2, 4, 100)
     sparsity: float = scaled(5e-3, 5e-3, 5e-4)  # both were released
     backbones: tuple[Backbone, ...] = scaled(
         (Backbone("I3D", "tiny_r3d", SMALL),),
-        (Backbone("I3D", "tiny_r2plus1d", SMALL), Backbone("ResNet-50", "tiny_r3d", SMALL)),
+        (Backbone("I3D", "tiny_r3d", SMALL),),
         (Backbone("I3D", "i3d_tinyvirat"), Backbone("ResNet-50", "r3d50_2018"), Backbone("WideResNet", "wrn50")),
     )
     seeds: int = scaled(1, 3, 3)
