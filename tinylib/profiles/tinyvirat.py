@@ -82,7 +82,7 @@ class ForegroundAttention(Notebook):
         (Backbone("I3D", "i3d_tinyvirat"), Backbone("ResNet-50", "r3d50_2018"), Backbone("WideResNet", "wrn50")),
     )
     seeds: int = scaled(1, 3, 3)
-    epochs: int = scaled(1, 4, 500)  # of a classifier
+    epochs: int = scaled(1, 6, 500)  # of a classifier
     batch: int = scaled(8, 16, 24)
     lr: float = scaled(2e-3, 2e-3, 2e-4)
     pointed: int = scaled(2, 32, 200)  # clips whose actors attention is compared with (SynthVIRAT knows them)
