@@ -72,7 +72,8 @@ def main() -> None:
             table = metrics.evaluate(found.scores, found.targets, found.video_ids).set_index("metric")
             for metric in ("F1", "mAP"):
                 value, low, high = table.loc[metric, ["value", "low", "high"]]
-                rows.append({"video": name, "split": split, "metric": metric, "value": value, "low": low, "high": high})
+                ends = {"low": low, "high": high} if low == low else {}  # one source video has no interval
+                rows.append({"video": name, "split": split, "metric": metric, "value": value, **ends})
                 print(f"{name:14} {split:6} {metric:4} {metrics.spelled(value, low, high)}", flush=True)
     about = {key: str(value) if isinstance(value, Path) else value for key, value in vars(args).items()}
     write_json(args.out / "learning.json", {"asked": about, "device": device_name(), "rows": rows})
