@@ -280,5 +280,5 @@ def test_differences_leave_out_what_both_sides_share():
     assert (table["value"] <= table["high"]).all()
     same = metrics.differences(good, good, truth, videos)
     assert (same[["value", "low", "high"]] == 0).all(axis=None)
-    with pytest.raises(DataError, match="unlike numbers of seeds"):
+    with pytest.raises(DataError, match="on the other"):
         metrics.differences(good, bad[:1], truth, videos)

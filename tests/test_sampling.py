@@ -12,6 +12,7 @@ from tinylib.sampling import (
     SAMPLERS,
     chunks,
     contiguous,
+    evenly,
     make_sampler,
     make_views,
     segment_snippets,
@@ -42,6 +43,8 @@ def test_by_hand():
     assert segment_snippets(80, 8, 1).tolist() == [4, 14, 24, 34, 44, 54, 64, 74]
     assert segment_snippets(28, 4, 5).reshape(4, 5).tolist() == [[7 * i + 1 + j for j in range(5)] for i in range(4)]
     assert segment_snippets(8, 4, 5).reshape(4, 5)[-1].tolist() == [6, 7, 7, 7, 7]
+    assert evenly(9, 5).tolist() == [0, 2, 4, 6, 8]
+    assert evenly(2, 3).tolist() == [0, 0, 1]
     assert [view.tolist() for view in chunks(7, 3)] == [[0, 1, 2], [3, 4, 5], [6, 6, 6]]
     assert [view.tolist() for view in chunks(7, 3, tail="drop")] == [[0, 1, 2], [3, 4, 5]]
     assert [view.tolist() for view in chunks(2, 3, tail="drop")] == [[0, 1, 1]]

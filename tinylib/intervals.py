@@ -83,13 +83,22 @@ def paired(
     paired with seed i of the other. The interval is that of `around`; one source video alone has none (NaN).
     """
     gaps = np.atleast_2d(np.asarray(after, dtype=np.float64) - np.asarray(before, dtype=np.float64))
-    count = len(np.unique(np.asarray(groups)))
+    weights = np.concatenate([np.ones((1, gaps.shape[1])), resamples(groups, n, seed)])
+    return over_runs(np.stack([weighted_mean(gap, weights) for gap in gaps]), groups, seed=seed, level=level)
+
+
+def over_runs(values: Floats, groups: ArrayLike, *, seed: int = 0, level: float = 0.95) -> tuple[float, float, float]:
+    """Mean over runs and its interval, each resample of videos with a resample of seeds; no interval for one video.
+
+    values: (seeds, 1 + n), first that of the whole split, then those of n `resamples` of its groups.
+    """
+    value, count = float(values[:, 0].mean()), len(np.unique(np.asarray(groups)))
     if count < 2:
-        return float(gaps.mean()), float("nan"), float("nan")
-    means = np.stack([weighted_mean(gap, resamples(groups, n, seed)) for gap in gaps])  # (seeds, n)
-    drawn = np.random.default_rng((seed, 0x5EED)).integers(len(gaps), size=(n, len(gaps)))
-    resampled = np.take_along_axis(means.T, drawn, axis=1).mean(axis=1)
-    return float(gaps.mean()), *around(float(gaps.mean()), resampled, count, level)
+        return value, float("nan"), float("nan")
+    runs, n = len(values), values.shape[1] - 1
+    drawn = np.random.default_rng((seed, 0x5EED)).integers(runs, size=(n, runs))
+    means = np.take_along_axis(values[:, 1:].T, drawn, axis=1).mean(axis=1)
+    return value, *around(value, means, count, level)
 
 
 def spelled(value: float, low: float, high: float, *, digits: int = 3) -> str:

@@ -6,7 +6,7 @@ answer is (R,); that is what makes the bootstrap one matrix product. Scores are 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any, Literal
 
@@ -24,6 +24,7 @@ from tinylib.intervals import (  # noqa: F401  # numbers and their intervals thr
     around,
     bootstrap,
     interval,
+    over_runs,
     over_seeds,
     paired,
     resamples,
@@ -228,11 +229,8 @@ def evaluate(
     A class that a resample lacks keeps its value of the whole split; the interval is that of `around`, within [0, 1].
     """
     found = _resampled(scores, targets, groups, threshold, n, seed)
-    rows = [
-        {"metric": metric} | _drawn(values, groups, seed, level, clip=(0.0, 1.0)) for metric, values in found.items()
-    ]
     seeds = len(next(iter(found.values())))
-    return pd.DataFrame(rows).assign(seeds=seeds, n=len(np.asarray(targets)))
+    return _spread(found, groups, seed, level, 0.0).assign(seeds=seeds, n=len(np.asarray(targets)))
 
 
 def differences(
@@ -250,15 +248,11 @@ def differences(
     The same clips, the same number of seeds; both sides see the same resamples of videos and of seeds, so how hard the
     clips are, and how lucky a seed was, cancels out.
     """
-    pair = [_resampled(scores, targets, groups, 0.5, n, seed) for scores in (after, before)]
-    if {len(next(iter(found.values()))) for found in pair} != {len(next(iter(pair[0].values())))}:
-        raise DataError("differences: the two sides have unlike numbers of seeds")
-    return pd.DataFrame(
-        [
-            {"metric": metric} | _drawn(pair[0][metric] - pair[1][metric], groups, seed, level, clip=(-1.0, 1.0))
-            for metric in pair[0]
-        ]
-    )
+    shapes = np.asarray(after).shape, np.asarray(before).shape
+    if shapes[0] != shapes[1]:
+        raise DataError(f"differences: {shapes[0]} scores on one side, {shapes[1]} on the other")
+    now, then = (_resampled(scores, targets, groups, 0.5, n, seed) for scores in (after, before))
+    return _spread({metric: now[metric] - then[metric] for metric in now}, groups, seed, level, -1.0)
 
 
 def _resampled(
@@ -277,18 +271,14 @@ def _resampled(
     return {metric: np.stack([run[metric] for run in table]) for metric in table[0]}
 
 
-def _drawn(
-    values: Floats, groups: ArrayLike, seed: int, level: float, *, clip: tuple[float, float]
-) -> dict[str, float]:
-    """value, low, high of the mean over seeds, each resample of videos with a resample of seeds."""
-    value, low, high = float(values[:, 0].mean()), float("nan"), float("nan")
-    videos = len(np.unique(np.asarray(groups)))
-    if videos > 1:
-        runs, n = len(values), values.shape[1] - 1
-        drawn = np.random.default_rng((seed, 0x5EED)).integers(runs, size=(n, runs))
-        means = np.take_along_axis(values[:, 1:].T, drawn, axis=1).mean(axis=1)
-        low, high = np.clip(around(value, means, videos, level), *clip).tolist()
-    return {"value": value, "low": low, "high": high}
+def _spread(found: Mapping[str, Floats], groups: ArrayLike, seed: int, level: float, least: float) -> pd.DataFrame:
+    """metric, value, low, high of `_resampled` values, which cannot lie outside `least` to 1."""
+    rows = []
+    for metric, values in found.items():
+        value, *ends = over_runs(values, groups, seed=seed, level=level)
+        low, high = np.clip(ends, least, 1.0).tolist()
+        rows.append({"metric": metric, "value": value, "low": low, "high": high})
+    return pd.DataFrame(rows)
 
 
 def per_class(

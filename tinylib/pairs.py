@@ -73,8 +73,8 @@ def high(settings: Any, index: Index, size: Size) -> ClipStore:
 
 def low(settings: Any, index: Index, size: Size) -> ClipStore:
     """The same frames at low resolution, as a far camera would have seen them."""
-    file = settings.runs / f"{index.split}-low-{_named(size)}.store"
     if synthetic(settings):
+        file = settings.runs / f"{index.split}-low-{_named(size)}.store"
         return study.render(index, file, size, sensor=True, kept=settings.kept)
     return degraded(settings, index, high(settings, index, _larger(size, settings)), size)
 
@@ -89,7 +89,9 @@ def degraded(settings: Any, index: Index, store: ClipStore, size: Size) -> ClipS
             rng = np.random.default_rng((settings.seed, place))
             yield surveillance(store[place], (height, width), rng=rng, ratio=None)
 
-    return ClipStore.render(index, file, videos, made={"degraded": [height, width], "from": store.recipe})
+    return ClipStore.render(
+        index, file, videos, made={"degraded": [height, width], "seed": settings.seed, "from": store.recipe}
+    )
 
 
 def masks(settings: Any, index: Index, size: Size) -> NDArray[np.bool_]:
@@ -102,7 +104,7 @@ def masks(settings: Any, index: Index, size: Size) -> NDArray[np.bool_]:
 def _larger(size: Size, settings: Any) -> tuple[int, int]:
     """The notebook's high resolution, in the shape of `size`."""
     height, width = pair(size)
-    factor = max(1, settings.high // max(height, width))
+    factor = max(1, max(pair(settings.high)) // max(height, width))
     return factor * height, factor * width
 
 

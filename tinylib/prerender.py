@@ -20,7 +20,7 @@ from tinylib.datasets.store import ClipStore
 from tinylib.degrade import bicubic_batch
 from tinylib.errors import UsageError
 from tinylib.progress import track
-from tinylib.sampling import chunks, strided
+from tinylib.sampling import chunks, evenly, strided
 
 Restorer = Callable[[Tensor], Tensor]  # low-resolution video in [0, 1] -> super-resolved
 
@@ -163,7 +163,7 @@ def _one(restorer: Restorer | None, told: tuple[Any, ...], place: int) -> Any:
         clip = clip[strided(len(clip), shown, stride=2 if len(clip) >= 2 * shown else 1)]
     video = clip if restorer is None else _restored(restorer, clip, size, frames, device)
     if keep is not None and len(video) > keep:
-        video = video[np.linspace(0, len(video) - 1, keep).round().astype(np.int64)]
+        video = video[evenly(len(video), keep)]
     return np.ascontiguousarray(video)
 
 

@@ -16,14 +16,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tinylib import losses, models
+from tinylib import losses, models, transfer
 from tinylib.datasets.index import Index
 from tinylib.datasets.labels import mirror_permutation
 from tinylib.datasets.loading import BatchTransform, ClipDataset
 from tinylib.datasets.store import ClipStore
 from tinylib.errors import UsageError
 from tinylib.models.segments import SegmentNetwork
-from tinylib.objectives.attention_transfer import AttentionTransfer
 from tinylib.objectives.classify import Classify, Loss
 from tinylib.objectives.cross_resolution import CrossResolution
 from tinylib.objectives.distill import Distillation
@@ -37,7 +36,6 @@ Teacher = Literal["none", "restored", "high"]
 class Recipe:
     """One way to learn from tiny clips and to read them. Fields are the parts that an ablation takes away."""
 
-    paper: str
     sampler: str  # of training; test reads the clip as `READINGS[reading]` says
     reading: str
     flip: float = 0.5
@@ -54,28 +52,22 @@ class Recipe:
     mirrored_views: bool = False  # test also sees each view mirrored, left and right labels swapped
 
 
-TINY = Recipe(
-    paper="ours",
-    sampler="uniform",
-    reading="winner",
-    loss="prior",
-    teacher="high",
-    trust=True,
-    factors=(1.0, 0.75, 0.5),
-    schedule="cosine",
-    ema=0.99,
-    mirrored_views=True,
-)
 RECIPES: dict[str, Recipe] = {
-    "tinyaction": Recipe(paper="tinyaction", sampler="contiguous", reading="tinyaction", flip=0.0),
-    "tinyvirat": Recipe(paper="tinyvirat", sampler="strided", reading="tinyvirat", sees="restored"),
-    "winner": Recipe(
-        paper="winner", sampler="uniform", reading="winner", teacher="restored", loss="asymmetric", schedule="restarts"
+    "tinyaction": Recipe(sampler="contiguous", reading="tinyaction", flip=0.0),
+    "tinyvirat": Recipe(sampler="strided", reading="tinyvirat", sees="restored"),
+    "winner": Recipe(sampler="uniform", reading="winner", teacher="restored", loss="asymmetric", schedule="restarts"),
+    "stat": Recipe(sampler="segments", reading="stat", network="segments", teacher="high", attention=True),
+    "tiny": Recipe(
+        sampler="uniform",
+        reading="winner",
+        loss="prior",
+        teacher="high",
+        trust=True,
+        factors=(1.0, 0.75, 0.5),
+        schedule="cosine",
+        ema=0.99,
+        mirrored_views=True,
     ),
-    "stat": Recipe(
-        paper="stat", sampler="segments", reading="stat", network="segments", teacher="high", attention=True
-    ),
-    "tiny": TINY,
 }
 PARTS: dict[str, dict[str, Any]] = {  # what each ablation of the combined recipe changes
     "without uniform sampling": {"sampler": "contiguous", "reading": "tinyaction"},
@@ -150,14 +142,7 @@ def learn(recipe: Recipe, material: Material, budget: Budget, run_dir: str | Pat
         assert isinstance(network, SegmentNetwork)
         assert isinstance(teacher, SegmentNetwork)
         network.load_state_dict(teacher.state_dict())  # from scratch there are no norms worth freezing
-        objective = AttentionTransfer(
-            network,
-            teacher,
-            block_weights=None,
-            layer_weights=None,
-            roll_every=max(1, budget.epochs // 4),
-            freeze_norms=False,
-        )
+        objective = transfer.transfer(network, teacher, transfer.ROLLING, budget.epochs, freeze_norms=False)
     elif teacher is not None and not recipe.trust and index.multi_label and recipe.factors == (1.0,):
         objective = Distillation(network, teacher, alpha=recipe.alpha, loss=loss)
     else:

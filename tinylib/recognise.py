@@ -33,7 +33,7 @@ from tinylib.files import atomic_path
 from tinylib.predict import Scores, predict
 from tinylib.progress import track as shown
 from tinylib.proposals import ProposalConfig, propose
-from tinylib.sampling import make_views
+from tinylib.sampling import evenly, make_views
 from tinylib.timeline import Seen, Timeline
 from tinylib.trained import Trained, open_model
 from tinylib.video import VideoInfo, frame_times, iter_frames, probe, read_frames, write_video
@@ -323,7 +323,7 @@ def _maps(index: Index, scores: Scores, trained: Trained, layer: str | None, out
                 temporary, map=values, activity=active, layer=np.array(layer), target=np.array(index.classes[best])
             )
         empty += not values.any()
-        some = np.unique(np.linspace(0, len(pixels) - 1, PICTURES).round().astype(int))
+        some = np.unique(evenly(len(pixels), PICTURES))
         film = overlay(pixels[some], values[some])
         write_video(out / "maps" / f"{clip.clip_id}.mp4", film, 8.0, preset="veryfast")
     return files, empty

@@ -95,6 +95,12 @@ def segment_snippets(
     return np.minimum(starts[:, None] + np.arange(length, dtype=np.int64), frames - 1).reshape(-1)
 
 
+def evenly(frames: int, n: int) -> Indices:
+    """`n` frames as far apart as they can be, the first and the last among them; repeated where there are fewer."""
+    _positive(frames=frames, n=n)
+    return np.linspace(0, frames - 1, n).round().astype(np.int64)
+
+
 def chunks(frames: int, n: int, *, tail: Literal["pad", "drop"] = "pad") -> list[Indices]:
     """All non-overlapping runs of `n` frames: the test-time views of D15 and D16.
 

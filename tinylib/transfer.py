@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from tinylib import sampling
 from tinylib.datasets.loading import BatchTransform, batches
 from tinylib.errors import UsageError
+from tinylib.losses import activation_map
 from tinylib.models import checkpoint, official
 from tinylib.models.segments import BLOCKS, SegmentNetwork
 from tinylib.objectives.attention_transfer import AttentionTransfer, Confidence
@@ -216,7 +217,7 @@ def features(
     for batch in batches(dataset, batch_size):
         seen = network.features(prepare(batch)["video"].to(device))
         kept = {name: seen[name] for name in ("pooled", "attention")}
-        kept |= {name: seen[name].abs().sum(1) for name in BLOCKS if maps}
+        kept |= {name: activation_map(seen[name]) for name in BLOCKS if maps}
         for name, values in kept.items():
             found.setdefault(name, []).append(values.float().cpu().numpy())
     return {name: np.concatenate(values) for name, values in found.items()}

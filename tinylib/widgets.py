@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from tinylib import figures
 from tinylib.datasets.statistics import side, size_bin
 from tinylib.errors import DataError, UsageError
+from tinylib.sampling import evenly
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -280,7 +281,7 @@ def _small(clip: Frames, length: int, size: int) -> Frames:
     """`length` frames evenly spread, the longer side at most `size` pixels."""
     from PIL import Image
 
-    picked = clip[np.linspace(0, len(clip) - 1, length).round().astype(int)]
+    picked = clip[evenly(len(clip), length)]
     _, height, width, _ = picked.shape
     shrink = size / max(height, width)
     if shrink >= 1:

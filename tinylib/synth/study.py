@@ -7,10 +7,10 @@ codec and the wind are left to the filmed data.
 
 from __future__ import annotations
 
+import hashlib
 import json
-import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tinylib.clusters import cores
 from tinylib.datasets.construct import MevaRule, ViratRule, Window, windows
 from tinylib.datasets.index import Clip, Index
 from tinylib.datasets.labels import CLASSES
@@ -26,14 +27,16 @@ from tinylib.degrade import Size, centre_crop, pair
 from tinylib.errors import DataError, UsageError
 from tinylib.files import inside, write_json
 from tinylib.progress import track
+from tinylib.sampling import evenly
 from tinylib.synth.annotate import annotate
-from tinylib.synth.plan import DOMAINS, MIX, SPLITS, Order, Shoot, combos, draw_frames, draw_side
+from tinylib.synth.plan import DOMAINS, MIX, SPLITS, Order, Shoot, combos, draw_frames, draw_side, support
 from tinylib.synth.script import Script, compose
 from tinylib.synth.twins import view
 from tinylib.synth.write import GENERATOR, read_truth, write_truth
 
-VERSION = 2  # raise when equal arguments give other clips
+VERSION = 3  # raise when equal arguments give other clips
 ORDERS = {"train": 30, "validate": 12, "test": 12}  # vignettes a video; intervals live on the number of test videos
+PLACES = 500  # scenes of a split; more would be those of the next one
 SPARE = 1.4  # vignettes for each clip: some find no room, some come out too short or too large
 
 
@@ -56,6 +59,8 @@ def study(
     unknown = [name for name in classes if name not in CLASSES]
     if unknown:
         raise UsageError(f"classes: no class {unknown[0]!r}; there are {', '.join(CLASSES)}")
+    if min(train, val, test) < 1:
+        raise UsageError(f"a study needs a clip a class in each split, not {train}, {val} and {test}")
     chosen = tuple(name for name in CLASSES if name in classes) or CLASSES
     domains = DOMAINS[:version]
     clips = {"train": train, "validate": val, "test": test}
@@ -67,7 +72,8 @@ def study(
     root.mkdir(parents=True, exist_ok=True)
     with locked(root / ".lock"):  # notebooks that run side by side ask for the same study
         if not note.exists():
-            write_json(note, asked | {"clips found": _cast(chosen, clips, seed, domains, root, workers)}, indent=None)
+            found, short = _cast(chosen, clips, seed, domains, root, workers)
+            write_json(note, asked | {"clips found": found, "short of": short}, indent=None)
     facts = json.loads(note.read_text(encoding="utf-8"))
     return {
         "val" if split == "validate" else split: Index(
@@ -77,6 +83,7 @@ def study(
             classes=chosen,
             multi_label=True,
             clips=tuple(_clip(row) for row in facts["clips found"][split]),
+            notes=tuple(facts["short of"][split]),
         )
         for split in SPLITS
     }
@@ -100,48 +107,45 @@ def render(
 
     def videos(start: int) -> Iterator[Any]:
         tasks = [(str(index.root), clip, (height, width), sensor, kept) for clip in index.clips[start:]]
-        jobs = (os.cpu_count() or 1) if workers is None else workers
+        jobs = cores() if workers is None else workers
         label = f"rendering {index.split} at {height}x{width}"
         return iter(track(in_order(_rendered, tasks, jobs), label, total=len(tasks), closing_line=False))
 
     return ClipStore.render(index, file, videos, made=made)
 
 
-def masks(index: Index, size: Size, *, kept: int | None = None) -> NDArray[np.bool_]:
-    """(N, T, H, W): where the actors are, in the frames that `render` keeps."""
+def masks(index: Index, size: Size, *, kept: int | None) -> NDArray[np.bool_]:
+    """(N, kept, H, W): where the actors are, in the frames that `render` keeps."""
+    if kept is None:
+        raise UsageError("masks: clips differ in length; keep so many frames of each")
     height, width = pair(size)
     tasks = [(str(index.root), clip, (height, width), kept) for clip in index.clips]
-    return np.stack(list(in_order(_masked, tasks, os.cpu_count() or 1)))
+    return np.stack(list(in_order(_masked, tasks, cores())))
 
 
 def moments(frames: int, kept: int | None) -> NDArray[np.int64]:
     """The frames that are kept of a clip: evenly spaced, the first and the last among them."""
-    return np.arange(frames) if kept is None else np.linspace(0, frames - 1, kept).round().astype(np.int64)
+    return np.arange(frames) if kept is None else evenly(frames, kept)
 
 
 def _cast(
     classes: Sequence[str], clips: dict[str, int], seed: int, domains: Sequence[str], root: Path, workers: int | None
-) -> dict[str, list[dict[str, Any]]]:
+) -> tuple[dict[str, list[dict[str, Any]]], dict[str, list[str]]]:
     """Script every video, and choose the clips."""
     tasks = [(shoot, str(root)) for shoot in _shoots(classes, clips, seed, domains)]
-    jobs = (os.cpu_count() or 1) if workers is None else workers
+    jobs = cores() if workers is None else workers
     done = in_order(_scripted, tasks, jobs if len(tasks) > 1 else 0)
     found = track(done, "scripts", total=len(tasks), closing_line=False)
     return _balanced([row for rows in found for row in rows], classes, clips, seed)
 
 
 def _short(asked: dict[str, Any]) -> str:
-    import hashlib
-
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:8]
 
 
 def _shoots(classes: Sequence[str], clips: dict[str, int], seed: int, domains: Sequence[str]) -> Iterator[Shoot]:
     for domain in domains:
-        table = combos(domain)
-        support = Counter[str]()
-        for labels, n in table.items():
-            support.update(dict.fromkeys(labels, n))
+        table, real = combos(domain), support(domain)
         for place, split in enumerate(SPLITS):
             rng = np.random.default_rng((seed, 77, DOMAINS.index(domain), place))
             todo: list[Order] = []
@@ -149,9 +153,11 @@ def _shoots(classes: Sequence[str], clips: dict[str, int], seed: int, domains: S
                 everywhere = all(any(name in labels for labels in combos(each)) for each in domains)
                 mix = MIX[split] if domain == "V" else 1 - MIX[split]
                 share = 1.0 if len(domains) == 1 or not everywhere else mix
-                todo += _orders(name, classes, table, support, domain, round(SPARE * share * clips[split]), rng)
+                todo += _orders(name, classes, table, real, domain, round(SPARE * share * clips[split]), rng)
             order = rng.permutation(len(todo))
             videos = max(1, round(len(todo) / ORDERS[split]))
+            if videos > PLACES:
+                raise UsageError(f"a study of {videos} {split} videos: there are {PLACES} places; ask for fewer clips")
             for number in range(videos):
                 part = tuple(todo[i] for i in order[number::videos])
                 scene = ((seed * 2 + DOMAINS.index(domain)) * 3 + place) * 1000 + 500 + number
@@ -162,7 +168,7 @@ def _orders(
     name: str,
     classes: Sequence[str],
     table: dict[tuple[str, ...], int],
-    support: Counter[str],
+    real: Mapping[str, int],
     domain: str,
     count: int,
     rng: np.random.Generator,
@@ -171,7 +177,7 @@ def _orders(
     carriers = [labels for labels in table if name in labels]
     if not carriers:
         return []
-    own = [labels for labels in carriers if _rarest(labels, classes, support) == name] or carriers
+    own = [labels for labels in carriers if _rarest(labels, classes, real) == name] or carriers
     weights = np.array([table[labels] for labels in own], float)
     made = []
     for pick in rng.choice(len(own), count, p=weights / weights.sum()).tolist():
@@ -181,8 +187,8 @@ def _orders(
     return made
 
 
-def _rarest(labels: Sequence[str], classes: Sequence[str], support: Counter[str]) -> str:
-    return min((label for label in labels if label in classes), key=lambda label: (support[label], label))
+def _rarest(labels: Sequence[str], classes: Sequence[str], real: Mapping[str, int]) -> str:
+    return min((label for label in labels if label in classes), key=lambda label: (real[label], label))
 
 
 def _scripted(shoot: Shoot, root: str) -> list[dict[str, Any]]:
@@ -206,7 +212,7 @@ def _scripted(shoot: Shoot, root: str) -> list[dict[str, Any]]:
 
 
 def _same(one: Window, other: Window) -> bool:
-    """Whether two windows show the same event: most of the time and most of the place."""
+    """Whether two windows show the same event: they share a third of the shorter time and of the smaller place."""
     shared = min(one.end, other.end) - max(one.start, other.start) + 1
     if shared < 0.3 * min(one.frames, other.frames):
         return False
@@ -217,31 +223,29 @@ def _same(one: Window, other: Window) -> bool:
 
 def _balanced(
     rows: list[dict[str, Any]], classes: Sequence[str], clips: dict[str, int], seed: int
-) -> dict[str, list[dict[str, Any]]]:
-    """As many clips of each class in each split as asked for, in the order of their videos."""
-    support = Counter[str]()
-    for domain in DOMAINS:
-        for labels, n in combos(domain).items():
-            support.update(dict.fromkeys(labels, n))
-    result = {}
+) -> tuple[dict[str, list[dict[str, Any]]], dict[str, list[str]]]:
+    """As many clips of each class in each split as asked for, in the order of their videos; and what was short."""
+    real = sum((Counter(support(domain)) for domain in DOMAINS), Counter[str]())
+    result, short = {}, {}
     for place, split in enumerate(SPLITS):
         rng = np.random.default_rng((seed, 78, place))
         mine = [row for row in rows if row["split"] == split and set(row["labels"]) & set(classes)]
         taken: Counter[str] = Counter()
         kept = []
         for i in rng.permutation(len(mine)).tolist():
-            name = _rarest(mine[i]["labels"], classes, support)
+            name = _rarest(mine[i]["labels"], classes, real)
             if taken[name] < clips[split]:
                 taken[name] += 1
                 kept.append(i)
-        lacking = [name for name in classes if not taken[name] and clips[split]]
+        lacking = [name for name in classes if not taken[name]]
         if lacking:
             raise DataError(f"the study's {split} split has no clip of {lacking[0]}: ask for more clips a class")
+        short[split] = [f"{n}: {taken[n]} clips, not {clips[split]}" for n in classes if taken[n] < clips[split]]
         result[split] = [
             mine[i] | {"labels": [n for n in mine[i]["labels"] if n in classes], "id": f"{split}-{rank:05d}"}
             for rank, i in enumerate(sorted(kept))
         ]
-    return result
+    return result, short
 
 
 def _clip(row: dict[str, Any]) -> Clip:
