@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tinylib.synth.primitives import Capsule, Face, Shape
-from tinylib.synth.vehicles import KINDS, Vehicle, paint, parked
+from tinylib.synth.vehicles import DARK, KINDS, Vehicle, paint, parked
 
 Array = NDArray[np.float64]
 Spot = tuple[float, float]
+_BLANK = {True: (-1.0, 0.0, 0.0), False: (2.0, 0.0, 0.0)}  # no real paint: stands for that of a dark or a light car
 
 
 @dataclass(frozen=True)
@@ -166,6 +168,22 @@ def bus_shelter(rng: np.random.Generator, spot: Spot, turn: float) -> list[Stati
 
 def parked_car(rng: np.random.Generator, spot: Spot, turn: float) -> Static:
     """A car of the moving kind, at rest."""
-    kind = KINDS[str(rng.choice(("sedan", "suv", "pickup", "van"), p=(0.5, 0.3, 0.1, 0.1)))]
-    car = Vehicle(kind, parked(2, spot, turn), paint(rng, kind.name))
-    return Static(spot, 2.1, (tuple(car.at(0.0).shapes),))
+    name = str(rng.choice(("sedan", "suv", "pickup", "van"), p=(0.5, 0.3, 0.1, 0.1)))
+    colour = paint(rng, name)
+    dark = sum(colour) < DARK
+    origin, along, across = _frame(spot, turn)
+    axes = np.array((along, across, (0.0, 0.0, 1.0)))
+
+    def placed(shape: Shape) -> Shape:
+        shown = colour if shape.colour == _BLANK[dark] else shape.colour
+        if isinstance(shape, Capsule):
+            return replace(shape, a=shape.a @ axes + origin, b=shape.b @ axes + origin, colour=shown)
+        return replace(shape, points=shape.points @ axes + origin, colour=shown)
+
+    return Static(spot, 2.1, (tuple(placed(shape) for shape in _unpainted(name, dark)),))
+
+
+@lru_cache
+def _unpainted(name: str, dark: bool) -> tuple[Shape, ...]:
+    """A car at the origin, its paint left blank; what a dark one shows inside differs from a light one."""
+    return tuple(Vehicle(KINDS[name], parked(2), _BLANK[dark]).at(0.0).shapes)

@@ -58,10 +58,18 @@ class Scene:
             p, q = self.layout(points[:, 0], points[:, 1])
             if (np.abs(p) > self.half[0] - radius).any() or (np.abs(q) > self.half[1] - radius).any():
                 return False
-        for static in self.statics:
-            if static.radius and (np.hypot(*(points - static.at).T) < radius + static.radius).any():
-                return False
-        return True
+        spots, radii = self._obstacles
+        reach = radius + radii
+        near = ((spots + reach[:, None] > points.min(0)) & (spots - reach[:, None] < points.max(0))).all(1)
+        x, y = np.moveaxis(points[:, None] - spots[near], -1, 0)
+        return not (np.hypot(x, y) < reach[near]).any()
+
+    @cached_property
+    def _obstacles(self) -> tuple[Array, Array]:
+        """Where something stands on the ground (n, 2), and how far it reaches (n)."""
+        standing = [static for static in self.statics if static.radius]
+        spots = np.array([static.at for static in standing], float).reshape(-1, 2)
+        return spots, np.array([static.radius for static in standing], float)
 
 
 def make_scene(seed: int, domain: str) -> Scene:

@@ -20,6 +20,7 @@ GLASS: Colour = (0.03, 0.04, 0.05)
 RUBBER: Colour = (0.012, 0.012, 0.012)
 INSIDE: Colour = (0.015, 0.014, 0.013)
 _TRIM: Colour = (0.17, 0.14, 0.11)  # of the inside of dark cars, so that an open door is seen
+DARK = 0.4  # sum of the channels of a paint under which a car is dark
 _PAINT = [[0.8, 0.8, 0.8], [0.5, 0.5, 0.5], [0.02, 0.02, 0.025], [0.15, 0.15, 0.16], [0.4, 0.02, 0.02],
           [0.03, 0.08, 0.3],
           [0.25, 0.22, 0.15], [0.03, 0.12, 0.06]]  # fmt: skip
@@ -213,7 +214,7 @@ def _wheel(radius: float, side: float) -> Model:
 
 
 def _inside(paint: Colour) -> Colour:
-    return _TRIM if sum(paint) < 0.4 else INSIDE
+    return _TRIM if sum(paint) < DARK else INSIDE
 
 
 def _belt(k: Kind, x: float) -> float:
