@@ -86,4 +86,4 @@ def test_members_are_found_again_if_they_are_of_the_same_clips(data, tmp_path):
 
 
 def test_the_recipe_is_the_papers_twelve():
-    assert sum(members.RECIPE.values()) == 12
+    assert sum(members.COUNTS.values()) == 12

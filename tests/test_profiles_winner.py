@@ -33,7 +33,7 @@ def test_full_is_what_the_paper_says():
 @pytest.mark.parametrize("profile", ["smoke", "demo", "full"])
 def test_one_run_has_cycles_enough_for_every_stream(profile):
     settings = Winner.of(profile)
-    assert len(settings.fitting(settings.networks[0], 100, 0).cycle_ends()) >= max(members.RECIPE.values())
+    assert len(settings.fitting(settings.networks[0], 100, 0).cycle_ends()) >= max(members.COUNTS.values())
     for network in settings.networks:
         with torch.device("meta"):
             model = models.create(network.model, num_classes=8, **dict(network.options))

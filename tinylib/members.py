@@ -22,7 +22,7 @@ from tinylib.predict import READINGS, Scores, Transform, predict
 from tinylib.schedules import FitConfig
 from tinylib.train import FitResult, fit
 
-RECIPE: dict[str, int] = {  # winner, Table 3: networks of each kind
+COUNTS: dict[str, int] = {  # winner, Table 3: networks of each kind
     "UniFormer": 1,
     "UniFormer(SR)": 2,
     "ir-CSN": 4,
