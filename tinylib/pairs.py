@@ -56,7 +56,7 @@ def synthetic(settings: Notebook) -> bool:
 
 def high(settings: Any, index: Index, size: Size) -> ClipStore:
     """Clips at high resolution; a size (height, width) that is not square is the centred part of that shape."""
-    file = settings.runs / f"{index.split}-high-{_named(size)}.store"
+    file = settings.runs / f"{index.split}-high-{named(size)}.store"
     if synthetic(settings):
         return study.render(index, file, size, sensor=False, kept=settings.kept)
     height, width = pair(size)
@@ -74,7 +74,7 @@ def high(settings: Any, index: Index, size: Size) -> ClipStore:
 def low(settings: Any, index: Index, size: Size) -> ClipStore:
     """The same frames at low resolution, as a far camera would have seen them."""
     if synthetic(settings):
-        file = settings.runs / f"{index.split}-low-{_named(size)}.store"
+        file = settings.runs / f"{index.split}-low-{named(size)}.store"
         return study.render(index, file, size, sensor=True, kept=settings.kept)
     return degraded(settings, index, high(settings, index, _larger(size, settings)), size)
 
@@ -82,7 +82,7 @@ def low(settings: Any, index: Index, size: Size) -> ClipStore:
 def degraded(settings: Any, index: Index, store: ClipStore, size: Size) -> ClipStore:
     """Low resolution made out of high by blur, area average and noise (STAT, D14), the noise seeded by place."""
     height, width = pair(size)
-    file = settings.runs / f"{index.split}-degraded-{_named(size)}.store"
+    file = settings.runs / f"{index.split}-degraded-{named(size)}.store"
 
     def videos(start: int) -> Iterator[NDArray[np.uint8]]:
         for place in range(start, len(index)):
@@ -108,6 +108,7 @@ def _larger(size: Size, settings: Any) -> tuple[int, int]:
     return factor * height, factor * width
 
 
-def _named(size: Size) -> str:
+def named(size: Size) -> str:
+    """ "12x16": height by width."""
     height, width = pair(size)
     return f"{height}x{width}"

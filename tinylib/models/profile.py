@@ -12,6 +12,8 @@ from torch import nn
 from torch.func import functional_call
 from torch.utils.flop_counter import FlopCounterMode
 
+from tinylib.degrade import Size, pair
+
 
 @dataclass(frozen=True)
 class Complexity:
@@ -19,21 +21,21 @@ class Complexity:
     gmacs: float  # of one clip; the papers' "GFLOPs" are these
 
 
-def complexity(model: nn.Module, frames: int, size: int) -> Complexity:
-    """Count `model` at one clip of frames x size x size without computing anything (meta tensors, any device)."""
+def complexity(model: nn.Module, frames: int, size: Size) -> Complexity:
+    """Count `model` at one clip of so many frames and pixels without computing anything (meta tensors, any device)."""
     state = {**dict(model.named_parameters()), **dict(model.named_buffers())}
     ghosts = {name: torch.empty_like(tensor, device="meta") for name, tensor in state.items()}
-    video = torch.empty(1, 3, frames, size, size, device="meta")
+    video = torch.empty(1, 3, frames, *pair(size), device="meta")
     with _evaluating(model), FlopCounterMode(display=False) as counter:
         functional_call(model, ghosts, (video,))
     parameters = sum(parameter.numel() for parameter in model.parameters())
     return Complexity(parameters=parameters, gmacs=counter.get_total_flops() / 2 / 1e9)
 
 
-def throughput(model: nn.Module, frames: int, size: int, seconds: float, *, batch: int = 1) -> float:
+def throughput(model: nn.Module, frames: int, size: Size, seconds: float, *, batch: int = 1) -> float:
     """Clips a second of inference on the device and in the type of `model`: one call first, then `seconds` of calls."""
     weight = next(model.parameters())
-    video = torch.rand(batch, 3, frames, size, size, device=weight.device).to(weight.dtype)
+    video = torch.rand(batch, 3, frames, *pair(size), device=weight.device).to(weight.dtype)
     with _evaluating(model):
         _finish(model, video)
         calls, start = 0, time.perf_counter()

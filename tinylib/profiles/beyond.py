@@ -20,8 +20,8 @@ class BeyondThePapers(Notebook):
     test_limit: int | None = scaled(16, None, None)
     smallest: int = scaled(32, 64, 112)  # px: surveillance clips below this have no high resolution
     kept: int | None = scaled(8, 16, None)  # frames a clip
-    high: int = scaled(16, 28, 112)  # px: of the teacher
-    low: int = scaled(8, 14, 14)
+    high: int | tuple[int, ...] = scaled(16, 28, 112)  # px, or (height, width): of the teacher
+    low: int | tuple[int, ...] = scaled(8, 14, 14)
     sizes: tuple[int, ...] = scaled((8, 12), (10, 14), (10, 14, 20, 28, 40, 56, 80, 112))  # of the sweep
     swept: tuple[str, ...] = scaled(
         ("tinyaction", "tiny"), ("tinyaction", "tiny"), ("tinyaction", "winner", "stat", "tiny")
