@@ -42,6 +42,16 @@ class Scene:
         before = sorted((static for static in self.statics if static.at[1] > 1), key=lambda static: -static.at[1])
         return [(static, [Pack.of([group]) for group in static.groups]) for static in before]
 
+    @cached_property
+    def corners(self) -> tuple[Array, NDArray[np.int64], Array]:
+        """All points of `packs` and their shadows (2, n, 3), where each pack's begin, and its largest limb, m."""
+        packs = [pack for _, packs in self.packs for pack in packs]
+        points = [pack.points() for pack in packs]
+        solid = np.concatenate(points) if points else np.zeros((0, 3))
+        ground = solid * (1, 1, 0) - solid[:, 2:] * self.light.slope
+        first = np.cumsum([0, *(len(p) for p in points[:-1])])
+        return np.stack((solid, ground)), first, np.array([pack.radii.max(initial=0.0) for pack in packs])
+
     def layout(self, x, y):  # type: ignore[no-untyped-def]
         """World ground coordinates -> layout coordinates (p along the rows, q across them)."""
         c, s = math.cos(self.angle), math.sin(self.angle)
@@ -242,16 +252,12 @@ def _ground(scene: Scene, x: Float, y: Float, foot: Float, tiles: Sequence[Float
     return np.asarray(colour * (1 - centre) + np.array((0.5, 0.38, 0.08), np.float32) * centre, np.float32)
 
 
-def _in_sight(packs: Sequence[Pack], camera: Camera, light: Light) -> NDArray[np.bool_]:
-    """Which standing things, or their shadows, can be in the view, with room to spare: (n,)."""
-    if not packs:
+def _in_sight(scene: Scene, camera: Camera) -> NDArray[np.bool_]:
+    """Which of `scene.packs`, or their shadows, can be in the view, with room to spare: (n,)."""
+    points, first, radii = scene.corners
+    if not len(radii):
         return np.zeros(0, bool)
-    points = [pack.points() for pack in packs]
-    solid = np.concatenate(points)
-    ground = solid * (1, 1, 0) - solid[:, 2:] * light.slope
-    first = np.cumsum([0, *(len(p) for p in points[:-1])])
-    spots, depth = camera.project(np.stack((solid, ground)))
-    radii = np.array([pack.radii.max(initial=0.0) for pack in packs])
+    spots, depth = camera.project(points)
     room = (8 + radii * camera.f / np.minimum.reduceat(depth.min(0), first))[:, None]
     low, high = np.minimum.reduceat(spots.min(0), first), np.maximum.reduceat(spots.max(0), first)
     return np.asarray(((high > -room) & (low < np.array((camera.width, camera.height)) + room)).all(1))
@@ -267,7 +273,7 @@ def paint(scene: Scene, camera: Camera, *, enlarge: int = 2, looks: bool = True)
     light = scene.light
     sun_high = float(light.sun[2])
     tiles = (_tile(scene.seed, 1.15), _tile(scene.seed + 1, 0.35))
-    sight = iter(_in_sight([pack for _, packs in scene.packs for pack in packs], big, light))
+    sight = iter(_in_sight(scene, big))
     things = [(static, [draw(pack, big, light) for pack in packs if next(sight)]) for static, packs in scene.packs]
 
     shade = np.zeros((height, width), np.uint8)

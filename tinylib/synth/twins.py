@@ -98,7 +98,7 @@ def view(
         for act, stand in zip(acts, stands, strict=True):
             count, time = len(act.vignette.kinds), t + window.start - act.placed.start
             if 0 <= time < act.placed.frames:
-                patch = stand.into(frame, time)
+                patch = stand.into(frame, time) if stand.shows(time) else None
                 if patch is not None:
                     patches.append(patch)
                 if patch is not None and truth:
