@@ -182,6 +182,23 @@ def test_exports(name):
         torch.testing.assert_close(program(video), model(video), rtol=1e-4, atol=1e-5)
 
 
+def test_what_stands_still_can_be_left_out():
+    torch.manual_seed(0)
+    whole, moving, dimmed = (create("tiny_r3d", num_classes=3, still=still).eval() for still in (1.0, 0.0, 0.5))
+    moving.load_state_dict(whole.state_dict())
+    video = clips()
+    background = torch.rand(2, 3, 1, *video.shape[-2:])
+    with torch.no_grad():
+        torch.testing.assert_close(moving(video + background), moving(video), rtol=1e-4, atol=1e-5)
+        assert (whole(video + background) - whole(video)).abs().max() > 1e-2
+    rest = whole.normalise(video).mean(2, keepdim=True)
+    torch.testing.assert_close(whole.normalise(video), (video - whole.mean) / whole.std, rtol=0, atol=0)
+    torch.testing.assert_close(moving.normalise(video), 2 * (whole.normalise(video) - rest))
+    torch.testing.assert_close(dimmed.normalise(video), 2 * (whole.normalise(video) - rest) + rest / 2)
+    with pytest.raises(UsageError, match="still: expected 0 to 1, found 2"):
+        create("tiny_r3d", still=2)
+
+
 def test_dropout_is_where_the_paper_has_it():
     for name in RUN:
         rates = {m.p for m in sister(name, dropout=0.3).modules() if isinstance(m, nn.Dropout)}
@@ -192,6 +209,7 @@ def test_cost_of_a_known_network():
     model = nn.Sequential(nn.Conv3d(3, 4, (1, 3, 3), padding=(0, 1, 1)), nn.BatchNorm3d(4)).train()
     cost = complexity(model, 2, 5)
     assert cost.parameters == 3 * 4 * 9 + 4 + 8
+    assert complexity(model, 2, (5, 10)).gmacs == pytest.approx(2 * cost.gmacs)
     assert cost.gmacs == pytest.approx(3 * 4 * 9 * 2 * 5 * 5 / 1e9)
     assert throughput(model, 2, 5, seconds=0.01, batch=3) > 0
     assert model.training

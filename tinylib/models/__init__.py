@@ -74,8 +74,15 @@ CLASSIFIERS: dict[str, Callable[..., VideoClassifier]] = {
 }
 
 
-def create(name: str, **explicit: Any) -> VideoClassifier:
-    """The classifier `name` with the given constructor arguments; UsageError lists the names there are."""
+def create(name: str, *, still: float = 1.0, **explicit: Any) -> VideoClassifier:
+    """The classifier `name` with the given constructor arguments; UsageError lists the names there are.
+
+    still: share of what stands still in a clip that the network sees (`VideoClassifier`), 0 to 1.
+    """
     if name not in CLASSIFIERS:
         raise UsageError(f"no classifier {name!r}; there are {', '.join(CLASSIFIERS)}")
-    return CLASSIFIERS[name](**explicit)
+    if not 0 <= still <= 1:
+        raise UsageError(f"still: expected 0 to 1, found {still}")
+    network = CLASSIFIERS[name](**explicit)
+    network.still = still
+    return network

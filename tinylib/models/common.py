@@ -24,10 +24,13 @@ class VideoClassifier(nn.Module):
     video: (B, 3, T, H, W) in [0, 1]  ->  logits: (B, num_classes)
     A subclass answers `steps` and holds its head under the name `head_name` says (the official key name).
     `mean` and `std` are in [0, 1] units and never part of the state dict, so that official keys load strictly.
+    `still` below 1 dims what stands still (ours; the published networks see all of it): of each pixel the mean over the
+    clip's frames is kept in that share, and what differs from it is doubled.
     """
 
     mean: Tensor
     std: Tensor
+    still = 1.0
     head_name = "fc"
 
     def __init__(self, *, dropout: float, mean: Triple, std: Triple) -> None:
@@ -44,7 +47,11 @@ class VideoClassifier(nn.Module):
     def normalise(self, video: Tensor) -> Tensor:
         if video.ndim != 5 or video.shape[1] != 3:
             raise UsageError(f"a classifier takes video (B, 3, T, H, W) in [0, 1], not {tuple(video.shape)}")
-        return (video - self.mean) / self.std
+        video = (video - self.mean) / self.std
+        if self.still == 1:
+            return video
+        rest = video.mean(2, keepdim=True)
+        return 2 * (video - rest) + self.still * rest
 
     def pool(self, x: Tensor) -> Tensor:
         return self.avgpool(x).flatten(1)
