@@ -1,6 +1,6 @@
 """Recipes and pairs on a study of a few clips: every recipe trains, reads, and is what its line says."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ import torch
 from tinylib import pairs, recipes
 from tinylib.errors import UsageError
 from tinylib.profiles import BeyondThePapers
-from tinylib.recipes import PARTS, RECIPES, Budget, Material
+from tinylib.recipes import PARTS, RECIPES, Budget, Material, Recipe
 
 BUDGET = Budget(frames=2, epochs=1, batch=4, lr=1e-3)
 
@@ -58,10 +58,19 @@ def test_every_recipe_trains_and_reads(name, material, tmp_path):
 
 
 def test_every_part_of_the_combined_recipe_can_be_taken_away():
+    tiny, plain = RECIPES["tiny"], Recipe(sampler="contiguous", reading="tinyaction")
     for change in PARTS.values():
-        assert replace(RECIPES["tiny"], **change) != RECIPES["tiny"]
-    left_out = {name for change in PARTS.values() for name in change}
-    assert {"sampler", "loss", "teacher", "trust", "factors", "ema", "mirrored_views"} <= left_out
+        assert replace(tiny, **change) != tiny
+    taken = {name for part, change in PARTS.items() if part.startswith("without") for name in change}
+    assert taken == {field.name for field in fields(Recipe) if getattr(tiny, field.name) != getattr(plain, field.name)}
+
+
+def test_what_stands_still_is_dimmed_in_surveillance_alone(material):
+    many = material["train"].index
+    one = replace(many, multi_label=False, clips=tuple(replace(clip, labels=clip.labels[:1]) for clip in many.clips))
+    assert recipes.network_of(RECIPES["tiny"], BUDGET, many).still == 0.3
+    assert recipes.network_of(RECIPES["tiny"], BUDGET, one).still == 1.0
+    assert recipes.network_of(RECIPES["winner"], BUDGET, many).still == 1.0
 
 
 def test_mirrored_views_are_the_mean_of_both(material, tmp_path):

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tinylib.errors import UsageError
 from tinylib.parameters import EIGHT, Notebook, scaled
+
+SECTIONS = ("resized", "teachers", "attention", "sweep", "parts")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -12,6 +15,7 @@ class BeyondThePapers(Notebook):
     """11: natural against resized low resolution, teachers, attention, the resolution sweep, the combined recipe."""
 
     run_dir: str = "runs/11_beyond_the_papers"
+    sections: tuple[str, ...] = scaled(SECTIONS, SECTIONS[:-1], SECTIONS)  # beside the comparison of recipes
     fold: int | None = None
     classes: tuple[str, ...] = scaled(EIGHT[:3], EIGHT, ())  # of the balanced study; () is all 26
     train_clips: int = scaled(4, 24, 200)  # a class
@@ -27,7 +31,6 @@ class BeyondThePapers(Notebook):
         ("tinyaction", "tiny"), ("tinyaction", "tiny"), ("tinyaction", "winner", "stat", "tiny")
     )
     compared: tuple[str, ...] = ("tinyaction", "tinyvirat", "winner", "stat", "tiny")
-    ablated: bool = scaled(False, False, True)  # each part of the combined recipe taken away
     model: str = scaled("tiny_r3d", "tiny_r3d", "r3d18")
     segments: str = scaled("resnet10", "resnet10", "resnet34")
     frames: int = scaled(4, 8, 16)
@@ -38,3 +41,10 @@ class BeyondThePapers(Notebook):
     lr: float = scaled(2e-3, 2e-3, 1e-3)
     seeds: int = scaled(1, 1, 3)
     pointed: int = scaled(4, 48, 400)  # clips whose actors maps are compared with
+
+    def __post_init__(self) -> None:
+        for name in self.sections:
+            if name not in SECTIONS:
+                raise UsageError(f"sections: expected some of {', '.join(SECTIONS)}, found {name!r}")
+        if "tiny" not in self.compared:
+            raise UsageError("compared: 'tiny' is what every recipe is held against, and must be among them")
