@@ -28,6 +28,7 @@ EIGHT = (  # classes of balanced studies: apart in pose or motion, few enough fo
     "vehicle_turning_left",
     "vehicle_turning_right",
 )
+FILMED = {"demo": 900}  # clips that notebooks film of a SynthVIRAT profile, where not all of it: filming takes longest
 INJECTED = "# Parameters"  # how papermill heads the cell it injects
 
 
@@ -195,7 +196,7 @@ class Notebook:
             return self.root
         from tinylib.synth.write import ensure
 
-        return Path(ensure(self.root, self.profile, self.seed, version=self.version))
+        return Path(ensure(self.root, self.profile, self.seed, version=self.version, clips=FILMED.get(self.profile)))
 
     @property
     def version(self) -> int:

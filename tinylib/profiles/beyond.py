@@ -19,7 +19,7 @@ class BeyondThePapers(Notebook):
     fold: int | None = None
     classes: tuple[str, ...] = scaled(EIGHT[:3], EIGHT, ())  # of the balanced study; () is all 26
     train_clips: int = scaled(4, 24, 200)  # a class
-    test_clips: int = scaled(3, 12, 60)
+    test_clips: int = scaled(3, 10, 60)
     train_limit: int | None = scaled(24, None, None)  # of other data, where classes are as they are
     test_limit: int | None = scaled(16, None, None)
     smallest: int = scaled(32, 64, 112)  # px: surveillance clips below this have no high resolution
@@ -35,7 +35,7 @@ class BeyondThePapers(Notebook):
     segments: str = scaled("resnet10", "resnet10", "resnet34")
     frames: int = scaled(4, 8, 16)
     epochs: int = scaled(1, 8, 100)
-    generator_epochs: int = scaled(10, 4, 200)
+    generator_epochs: int = scaled(10, 3, 200)
     channels: int = scaled(4, 8, 32)  # of the super-resolver
     batch: int = scaled(8, 16, 32)
     lr: float = scaled(2e-3, 2e-3, 1e-3)

@@ -35,7 +35,7 @@ class OwnVideo(Notebook):
     epochs: int = scaled(6, 12, 100)
     batch: int = scaled(16, 16, 64)
     lr: float = scaled(2e-3, 2e-3, 1e-3)
-    train: int | None = scaled(64, 800, None)  # clips, drawn by seed
+    train: int | None = scaled(64, 500, None)  # clips, drawn by seed
     shown: int = scaled(4, 8, 12)  # clips in pictures
     played: int = scaled(24, 48, 90)  # frames of the annotated video in the page
     wide: int = scaled(320, 480, 640)  # pixels of them

@@ -29,7 +29,7 @@ class AttentionTransfer(Notebook):
     initial: str = ""  # a file of official weights that backbones start from (then norms are frozen, as in the paper)
     unlabelled_root: str = ""  # class folders of unlabelled clips; "": SynthVIRAT's validation clips, else training's
     classes: tuple[str, ...] = scaled(APART, APART, ())  # of SynthVIRAT; () is all
-    train_clips: int = scaled(3, 24, 200)  # of SynthVIRAT, a class
+    train_clips: int = scaled(3, 20, 200)  # of SynthVIRAT, a class
     test_clips: int = scaled(2, 12, 100)
     train_limit: int | None = scaled(24, 240, None)  # of other data, in all
     test_limit: int | None = scaled(12, 120, None)

@@ -37,7 +37,7 @@ class Baselines(Notebook):
     only: tuple[str, ...] = ()  # names of `models.CLASSIFIERS`; () is all rows
     epochs: int | None = None  # None: each row's own
     seeds: int = scaled(1, 1, 3)  # runs a row, from `seed` on
-    clips: int | None = scaled(24, 240, None)  # a split, drawn at random; None is all
+    clips: int | None = scaled(24, 180, None)  # a split, drawn at random; None is all
     timed: float = scaled(0.1, 0.5, 5.0)  # seconds of timing a network
     sizes: tuple[int, ...] = scaled(
         (28,), (28, 56, 112), (28, 56, 112, 224)

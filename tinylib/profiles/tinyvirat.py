@@ -32,12 +32,12 @@ class ProgressiveDvsr(Notebook):
     twins: bool = False  # SynthVIRAT: learn from clips rendered at high resolution, not from its largest clips
     size: int = scaled(48, 56, 112)  # pixels of the high resolution
     crop: int = scaled(32, 40, 112)  # random part of it in training
-    clips: int | None = scaled(8, 72, None)  # to train on
+    clips: int | None = scaled(8, 56, None)  # to train on
     held: int | None = scaled(4, 32, None)  # to test on
     shown: int = scaled(1, 3, 6)
     restoration: Restoration = scaled(  # noqa: RUF009
         Restoration(4, 1, True, 8, 10, (4,), 3e-3, "cosine", 3),
-        Restoration(16, 2, True, 8, 20, (4,), 1e-3, "cosine", 36),
+        Restoration(16, 2, True, 8, 20, (4,), 1e-3, "cosine", 28),
         Restoration(32, 4, False, 16, 500, (128, 64, 24), 2e-4, "constant", 200),
     )
 
@@ -63,12 +63,12 @@ class ForegroundAttention(Notebook):
     balanced: bool = scaled(True, True, False)  # SynthVIRAT: a balanced study instead of the filmed long tail
     classes: tuple[str, ...] = scaled(EIGHT[:3], EIGHT, ())  # of the study; () is all 26
     train_clips: int = scaled(4, 24, 200)  # of the study, a class
-    test_clips: int = scaled(3, 12, 60)
+    test_clips: int = scaled(3, 10, 60)
     size: int = scaled(12, 12, 28)  # pixels of what super-resolution sees
     kept: int | None = scaled(8, 16, None)  # frames of each clip that are restored; None is all
     train: int | None = scaled(24, 320, None)  # clips, drawn by seed
     test: int | None = scaled(16, 200, None)
-    large: int | None = scaled(8, 64, None)  # clips that teach super-resolution
+    large: int | None = scaled(8, 48, None)  # clips that teach super-resolution
     restoration: Restoration = scaled(  # noqa: RUF009
         Restoration(4, 1, True, 8, 10, (4,), 3e-3, "cosine", 3),
         Restoration(8, 2, True, 8, 10, (4,), 2e-3, "cosine", 24),
@@ -82,7 +82,7 @@ class ForegroundAttention(Notebook):
         (Backbone("I3D", "i3d_tinyvirat"), Backbone("ResNet-50", "r3d50_2018"), Backbone("WideResNet", "wrn50")),
     )
     seeds: int = scaled(1, 3, 3)
-    epochs: int = scaled(1, 6, 500)  # of a classifier
+    epochs: int = scaled(1, 5, 500)  # of a classifier
     batch: int = scaled(8, 16, 24)
     lr: float = scaled(2e-3, 2e-3, 2e-4)
     pointed: int = scaled(2, 32, 200)  # clips whose actors attention is compared with (SynthVIRAT knows them)

@@ -254,20 +254,21 @@ def ensure(
     seed: int = 0,
     version: int = 1,
     *,
+    clips: int | None = None,
     workers: int | None = None,
     scheduler: str | None = None,
 ) -> Path:
     """The TinyVIRAT-layout root of a profile, made on first use: v1 from the V domain alone, v2 from both.
 
-    Everything goes through the builder that real data goes through. An interrupted run resumes.
+    clips: as in `resolve`. Everything goes through the builder that real data goes through. An interrupted run resumes.
     """
     from tinylib.datasets.build import Part, union
     from tinylib.datasets.construct import MevaRule, ViratRule
 
     if version not in (1, 2):
         raise UsageError(f"version: expected 1 or 2, got {version}")
-    chosen = resolve(profile)
-    base = Path(data_root) / f"synthvirat-{chosen.name}-s{seed}"
+    chosen = resolve(profile, clips)
+    base = Path(data_root) / f"synthvirat-{chosen.name}{'' if clips is None else f'-{clips}'}-s{seed}"
     root = base / ("tinyvirat" if version == 1 else "tinyvirat-v2")
     done = root / "synthvirat.json"
     asked = {"generator": GENERATOR, "seed": seed, "profile": asdict(chosen)}
