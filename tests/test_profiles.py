@@ -9,6 +9,7 @@ from tinylib import models, parameters
 from tinylib.errors import UsageError
 from tinylib.parameters import PROFILES, Notebook
 from tinylib.profiles import Baselines, DatasetStatistics
+from tinylib.synth.write import resolve
 
 NOTEBOOKS = Notebook.__subclasses__()
 
@@ -115,3 +116,15 @@ def test_every_row_can_be_built_and_described(profile):
         with torch.device("meta"):
             network = models.create(row.model, num_classes=26, **dict(row.options))
         assert network.get_parameter(f"{network.head_name}.weight").shape[0] == 26
+
+
+def test_the_demonstration_films_a_part_of_its_profile(monkeypatch, tmp_path):
+    asked = []
+    monkeypatch.setattr("tinylib.synth.write.ensure", lambda *given, **more: asked.append((*given, more)) or tmp_path)
+    for profile in parameters.PROFILES:
+        assert DatasetStatistics.of(profile, data_root=str(tmp_path)).dataset() == tmp_path
+    clips = {"smoke": None, "demo": 900, "full": None}
+    assert asked == [(tmp_path, name, 0, {"version": 1, "clips": n}) for name, n in clips.items()]
+    assert sum(getattr(resolve("demo", 900), split) for split in ("train", "validate", "test")) == pytest.approx(
+        900, abs=2
+    )

@@ -8,6 +8,7 @@ import pytest
 from tinylib import degrade
 from tinylib.errors import DataError, UsageError
 from tinylib.synth import study
+from tinylib.synth.write import Stand
 
 CLASSES = ("activity_walking", "activity_running")
 
@@ -67,6 +68,25 @@ def test_bytes_do_not_depend_on_workers(small, tmp_path):
     one = study.render(found["val"], tmp_path / "one.store", 16, sensor=True, kept=2, workers=0)
     two = study.render(found["val"], tmp_path / "two.store", 16, sensor=True, kept=2, workers=2)
     assert [entry.sha256 for entry in one.entries] == [entry.sha256 for entry in two.entries]
+
+
+def test_what_is_left_undrawn_is_out_of_view(small, tmp_path, monkeypatch):
+    _, found = small
+    kept, skipped = Stand.shows, []
+    monkeypatch.setattr(Stand, "shows", lambda stand, time: skipped.append(not kept(stand, time)) or not skipped[-1])
+    quick = study.render(found["test"], tmp_path / "quick.store", 16, sensor=True, kept=6, workers=0)
+    assert any(skipped)
+    assert not all(skipped)
+    monkeypatch.setattr(Stand, "shows", lambda stand, time: True)
+    whole = study.render(found["test"], tmp_path / "whole.store", 16, sensor=True, kept=6, workers=0)
+    assert [entry.sha256 for entry in quick.entries] == [entry.sha256 for entry in whole.entries]
+
+
+def test_asking_for_too_much_or_too_little_is_refused(tmp_path):
+    with pytest.raises(UsageError, match="a clip a class in each split, not 3, 0 and 2"):
+        study.study(tmp_path, classes=CLASSES, train=3, val=0, test=2)
+    with pytest.raises(UsageError, match="there are 500 places"):
+        study.study(tmp_path, classes=CLASSES, train=20000, val=1, test=1, workers=0)
 
 
 def test_moments_are_spread_from_the_first_frame_to_the_last():
