@@ -1,6 +1,6 @@
 """Can SynthVIRAT be learned, and does resolution matter? Networks from nothing on a balanced study; scores as JSON.
 
-python benchmarks/synthvirat_learning.py --out DIR --train 400 --test 40                eight classes, a CPU, 1.5 hours
+python benchmarks/synthvirat_learning.py --out DIR --train 400 --test 40                eight classes, a CPU
 python benchmarks/synthvirat_learning.py --out DIR --classes all --train 400 --test 60 \\
     --sizes 6 8 12 16 24 32 56 112 --model r3d18 --frames 16 --epochs 100               all classes, a GPU
 

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tinylib.errors import AnnotationError, DataError, UsageError
 from tinylib.files import write_text
-from tinylib.metrics import Average, around, precision_recall_f1, resamples
+from tinylib.metrics import Average, over_runs, precision_recall_f1, resamples
 
 if TYPE_CHECKING:
     from tinylib.predict import Scores
@@ -175,10 +175,9 @@ def waterfall(
     network" is every network alone). Gains are paired: both steps are measured on the same resamples.
     """
     weights = np.concatenate([np.ones((1, len(np.asarray(targets)))), resamples(groups, n, seed)])
-    videos = len(np.unique(np.asarray(groups)))
 
     def ends(values: Floats) -> tuple[float, float]:
-        return (float("nan"), float("nan")) if videos < 2 else around(float(values[0]), values[1:], videos)
+        return over_runs(values[None], groups)[1:]
 
     rows: list[dict[str, Any]] = []
     before: Floats | None = None

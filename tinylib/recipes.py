@@ -75,6 +75,7 @@ PARTS: dict[str, dict[str, Any]] = {  # what each ablation of the combined recip
     "with a high-resolution teacher": {"teacher": "high", "trust": True},
     "with coarser resolutions": {"factors": (1.0, 0.75, 0.5)},
     "with averaged weights": {"ema": 0.97},
+    "with the classes' shares in the loss": {"loss": "prior"},
     "with mirrored views": {"mirrored_views": True},  # at twice the cost
 }
 

@@ -40,6 +40,10 @@ class Light:
         """(3,): where a point's shadow falls, metres on the ground for each metre of height."""
         return np.asarray(self.sun * (1, 1, 0) / max(float(self.sun[2]), 0.2))
 
+    def shadows(self, points: Array) -> Array:
+        """Where the shadows of points (n, 3) fall on the ground."""
+        return np.asarray(points * (1, 1, 0) - points[:, 2:] * self.slope)
+
     def lit(
         self, colour: Array, facing: Array, depth: Array, sunlit: float = 1.0, emission: Array | float = 0.0
     ) -> Array:
@@ -168,7 +172,7 @@ def draw(pack: Pack, camera: Camera, light: Light, *, sunlit: float = 1.0, shrin
     eye, middle = np.array((0.0, 0.0, camera.z)), pack.ends.mean(1)
     solid_points = np.concatenate((pack.ends.reshape(-1, 3), pack.corners.reshape(-1, 3)))
     casts = sunlit > 0 and light.shadow < 1
-    ground = solid_points * (1, 1, 0) - solid_points[:, 2:] * light.slope if casts else solid_points[:0]
+    ground = light.shadows(solid_points) if casts else solid_points[:0]
     spots, depths = camera.project(np.concatenate((solid_points, middle + 0.2 * light.sun, ground)))
     uv, depth = spots[: 2 * n].reshape(n, 2, 2), depths[: 2 * n].reshape(n, 2)
     corners = spots[2 * n : 2 * n + m].reshape(*pack.corners.shape[:2], 2)

@@ -48,9 +48,12 @@ class Scene:
         packs = [pack for _, packs in self.packs for pack in packs]
         points = [pack.points() for pack in packs]
         solid = np.concatenate(points) if points else np.zeros((0, 3))
-        ground = solid * (1, 1, 0) - solid[:, 2:] * self.light.slope
         first = np.cumsum([0, *(len(p) for p in points[:-1])])
-        return np.stack((solid, ground)), first, np.array([pack.radii.max(initial=0.0) for pack in packs])
+        return (
+            np.stack((solid, self.light.shadows(solid))),
+            first,
+            np.array([pack.radii.max(initial=0.0) for pack in packs]),
+        )
 
     def layout(self, x, y):  # type: ignore[no-untyped-def]
         """World ground coordinates -> layout coordinates (p along the rows, q across them)."""

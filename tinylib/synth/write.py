@@ -201,7 +201,7 @@ class Stand:
     def shows(self, time: float) -> bool:
         """Whether the act or its shadow can be in the view at `time`, with room to spare; far cheaper than drawing."""
         solid = self.act.pose(time).points()
-        spots, depth = self.camera.project(np.concatenate((solid, solid * (1, 1, 0) - solid[:, 2:] * self.light.slope)))
+        spots, depth = self.camera.project(np.concatenate((solid, self.light.shadows(solid))))
         low, high = spots.min(0), spots.max(0)
         room = 8 + 0.25 * (high - low).max() + self.camera.f / depth.min()  # no limb is a metre thick
         return bool((high > -room).all() and (low < np.array((self.camera.width, self.camera.height)) + room).all())
