@@ -68,7 +68,7 @@ class ForegroundAttention(Notebook):
     kept: int | None = scaled(8, 16, None)  # frames of each clip that are restored; None is all
     train: int | None = scaled(24, 320, None)  # clips, drawn by seed
     test: int | None = scaled(16, 200, None)
-    large: int | None = scaled(8, 48, None)  # clips that teach super-resolution
+    large: int | None = scaled(8, 64, None)  # clips that teach super-resolution
     restoration: Restoration = scaled(  # noqa: RUF009
         Restoration(4, 1, True, 8, 10, (4,), 3e-3, "cosine", 3),
         Restoration(8, 2, True, 8, 10, (4,), 2e-3, "cosine", 24),
