@@ -29,6 +29,9 @@ FIGURES = {
     "scatter": lambda: figures.scatter(
         {"I3D": {c: (10.0 + i, i / 9) for i, c in enumerate("abcdefgh")}}, x="n", log=True
     ),
+    "frontier": lambda: figures.frontier(
+        {"a": [("8 px", 0.1, 0.3, 0.2, 0.4), ("14 px", 0.4, 0.5, float("nan"), float("nan"))]}, x="GMACs", title="t"
+    ),
     "learning_curves": lambda: figures.learning_curves({"run": [{"epoch": 0, "loss": 2.0}, {"epoch": 1, "loss": 1.0}]}),
     "confusion": lambda: figures.confusion(np.array([[3, 1], [0, 2]]), ["a", "b"]),
 }
@@ -67,6 +70,22 @@ def test_the_scatter_prints_the_rank_correlation():
     rising = {str(i): (float(i), i**3 / 1000) for i in range(10)}
     label = figures.scatter({"I3D": rising}, x="n").axes[0].get_legend().get_texts()[0].get_text()
     assert label.startswith("I3D: ρ = +1.00 [")
+
+
+def test_nothing_beats_a_point_of_the_frontier():
+    points = [(1.0, 0.3), (2.0, 0.2), (2.0, 0.5), (2.0, 0.5), (4.0, 0.5), (8.0, 0.9)]
+    assert figures.pareto(points) == [0, 2, 5]
+    assert figures.pareto(points, cheap="high") == [5]
+    assert figures.pareto([]) == []
+
+
+def test_the_frontier_has_the_cheap_end_at_the_left():
+    rows = {"a": [("8 px", 100.0, 0.3, 0.2, 0.4), ("14 px", 10.0, 0.5, 0.4, 0.6), ("28 px", 1.0, 0.4, 0.3, 0.5)]}
+    slow = figures.frontier(rows, x="clips a second", cheap="high").axes[0]
+    left, right = slow.get_xlim()
+    assert left > right
+    stepped = next(line for line in slow.lines if line.get_label() == "frontier")
+    assert stepped.get_xydata().tolist() == [[100.0, 0.3], [10.0, 0.5], [1.0, 0.5]]  # and on to the dear end
 
 
 def test_confusion_is_in_per_cent_of_the_true_class():

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from tinylib import pairs, recipes
+from tinylib import models, pairs, recipes, restore
 from tinylib.errors import UsageError
+from tinylib.models.dvsr import ProgressiveDVSR
+from tinylib.models.profile import complexity
 from tinylib.profiles import BeyondThePapers
-from tinylib.recipes import PARTS, RECIPES, Budget, Material, Recipe
+from tinylib.recipes import PARTS, RECIPES, Budget, Learned, Material, Recipe
 
 BUDGET = Budget(frames=2, epochs=1, batch=4, lr=1e-3)
 
@@ -87,6 +89,54 @@ def test_a_recipe_that_needs_restored_video_says_so(material, tmp_path):
     bare = replace(material["train"], restored=None)
     with pytest.raises(UsageError, match="super-resolved video"):
         recipes.learn(RECIPES["tinyvirat"], bare, BUDGET, tmp_path)
+
+
+def test_a_teacher_may_see_the_students_own_pixels(material, tmp_path):
+    recipe = replace(RECIPES["stat"], teacher="low")
+    learned = recipes.learn(recipe, material["train"], BUDGET, tmp_path)
+    assert learned.teacher is not None
+    assert recipes.read(learned, material["test"], BUDGET).scores.shape == (4, 2)
+
+
+def test_a_super_resolver_learns_from_the_high_resolution_and_restores_the_low(material, tmp_path):
+    generator = ProgressiveDVSR(scale=2, frames=4, channels=4)
+    taught = recipes.super_resolver(generator, material["train"], tmp_path / "run", epochs=2, batch=4, frames=4, seed=0)
+    assert taught.last.is_file()
+    assert generator.stage == 1  # x2 has one
+    made = material["test"].restored_by(generator, tmp_path / "test.store", frames=4, made={"weights": "these"})
+    assert made.low is material["test"].low
+    assert made.restored.size == (16, 16)
+    plain = material["test"].restored_by(restore.bicubic(2), tmp_path / "bicubic.store", frames=4, made={"bicubic": 2})
+    assert not np.array_equal(made.restored[0], plain.restored[0])
+    again = material["test"].restored_by(generator, tmp_path / "bicubic.store", frames=4, made={"weights": "these"})
+    assert np.array_equal(again.restored[0], made.restored[0])  # another restorer's video is not taken for this one's
+
+
+def test_what_restores_pays_for_its_generator():
+    generator, network = ProgressiveDVSR(scale=2, frames=4, channels=4), models.create("tiny_r3d", num_classes=2)
+    plain = Learned(RECIPES["tinyaction"], network, None, 0.0)
+    restoring = Learned(RECIPES["tinyvirat"], network, None, 0.0)
+    gmacs, speed = recipes.cost(plain, 2, 8, high=16, seconds=0.01)
+    assert gmacs == complexity(network, 2, 8).gmacs
+    assert speed > 0
+    dearer, slower = recipes.cost(restoring, 2, 8, high=16, generator=generator, seconds=0.01)
+    assert dearer == pytest.approx(complexity(network, 2, 16).gmacs + complexity(generator, 4, 8).gmacs / 2)
+    assert slower > 0
+    with pytest.raises(UsageError, match="generator"):
+        recipes.cost(restoring, 2, 8, high=16)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"restorers": ("bilinear",)}, "restorers: expected some of bicubic, dvsr"),
+        ({"transfers": ("hope",)}, "transfers: expected some of distillation, attention"),
+        ({"restorers": ("realbasicvsr",)}, "needs `weights`"),
+    ],
+)
+def test_teachers_that_are_not_there_are_refused(wrong, message):
+    with pytest.raises(UsageError, match=message):
+        BeyondThePapers.of("smoke", **wrong)
 
 
 def test_real_data_knows_no_actors():

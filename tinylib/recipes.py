@@ -6,6 +6,7 @@ written in one line each (`RECIPES`). The networks here are the small ones that 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -16,12 +17,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tinylib import losses, models, transfer
+from tinylib import losses, models, restore, transfer
 from tinylib.datasets.index import Index
 from tinylib.datasets.labels import mirror_permutation
 from tinylib.datasets.loading import BatchTransform, ClipDataset
 from tinylib.datasets.store import ClipStore
+from tinylib.degrade import Size
 from tinylib.errors import UsageError
+from tinylib.models.dvsr import ProgressiveDVSR
+from tinylib.models.profile import complexity, throughput
 from tinylib.models.segments import SegmentNetwork
 from tinylib.objectives.classify import Classify, Loss
 from tinylib.objectives.cross_resolution import CrossResolution
@@ -29,7 +33,7 @@ from tinylib.objectives.distill import Distillation
 from tinylib.predict import READINGS, Scores, predict
 from tinylib.train import FitConfig, FitResult, fit
 
-Teacher = Literal["none", "restored", "high"]
+Teacher = Literal["none", "low", "restored", "high"]  # the pixels it sees; "low": the student's own
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +112,18 @@ class Material:
             raise UsageError("this recipe needs super-resolved video: give the material's `restored`")
         return store
 
+    def restored_by(
+        self, restorer: restore.Restorer, file: str | Path, *, frames: int, made: Mapping[str, Any]
+    ) -> Material:
+        """The same clips with `restored` as this super-resolver makes it of `low`, `frames` at a time, kept in `file`.
+
+        made: what the restorer is; a network's own weights are hashed into the store's recipe.
+        """
+        pixels = restore.super_resolved(
+            restorer, self.low, self.index, file, size=None, frames=frames, shown=None, made=made
+        )
+        return replace(self, restored=pixels)
+
 
 @dataclass(frozen=True)
 class Learned:
@@ -117,6 +133,35 @@ class Learned:
     network: nn.Module
     teacher: nn.Module | None
     seconds: float  # of training, the teacher's included
+
+
+def super_resolver(
+    network: restore.Network,
+    material: Material,
+    run_dir: str | Path,
+    *,
+    epochs: int,
+    batch: int,
+    frames: int,
+    seed: int,
+) -> FitResult:
+    """Teach a generator by the clips' true high resolution alone (TinyVIRAT, phase 1). Killed, it goes on.
+
+    It begins as plain interpolation and a new stage is in after 20 steps, for these runs are short.
+    """
+    objective, config = restore.phase_one(
+        network,
+        len(material.index),
+        epochs=epochs,
+        batches=(batch,),
+        lr=1e-3,
+        fade=20,
+        schedule="cosine",
+        from_interpolation=True,
+        seed=seed,
+    )
+    lessons = ClipDataset(material.index, store=material.high, sampler="strided", frames=frames, size=None, seed=seed)
+    return fit(objective, lessons, config, run_dir, transform=BatchTransform(flip=0.5))
 
 
 def network_of(recipe: Recipe, budget: Budget, index: Index) -> nn.Module:
@@ -220,6 +265,31 @@ def read(learned: Learned, material: Material, budget: Budget, *, sees: str | No
         return scores
     other = ask(transform=_mirrored_pixels).scores[:, np.asarray(mirror_permutation(material.index.classes))]
     return replace(scores, scores=((scores.scores + other) / 2).astype(np.float32))
+
+
+def cost(
+    learned: Learned,
+    frames: int,
+    low: Size,
+    *,
+    high: Size,
+    generator: ProgressiveDVSR | None = None,
+    seconds: float = 0.3,
+) -> tuple[float, float]:
+    """GMACs and clips a second (one at a time, this machine) of a view of `frames` frames that came at `low`.
+
+    Where the recipe sees restored video, its `generator` works first and the network sees `high`: both count.
+    """
+    if learned.recipe.sees != "restored":
+        return complexity(learned.network, frames, low).gmacs, throughput(learned.network, frames, low, seconds)
+    if generator is None:
+        raise UsageError("this recipe sees super-resolved video: name the `generator`, which costs as well")
+    share = frames / generator.frames
+    gmacs = share * complexity(generator, generator.frames, low).gmacs
+    spent = share / throughput(generator, generator.frames, low, seconds)
+    gmacs += complexity(learned.network, frames, high).gmacs
+    spent += 1 / throughput(learned.network, frames, high, seconds)
+    return gmacs, 1 / spent
 
 
 def _mirrored_pixels(batch: dict[str, Any]) -> dict[str, Any]:

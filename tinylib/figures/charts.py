@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, LogFormatter
 from numpy.typing import NDArray
 
 from tinylib.figures.style import BLACK, PALETTE, Figure, axes_grid, styled, wrap
@@ -174,6 +175,61 @@ def scatter(
     if log:
         axes.set_xscale("log")
     axes.legend(fontsize=8, loc="upper left", bbox_to_anchor=(0, -0.14))
+    return figure
+
+
+def pareto(points: Sequence[tuple[float, float]], *, cheap: Literal["low", "high"] = "low") -> list[int]:
+    """Places of the (cost, score) that none beats: nothing else is as cheap and as good, and better in one. By cost.
+
+    cheap: whether a low cost is the good one (GMACs) or a high one (clips a second). Of equal points the first counts.
+    """
+    sign = 1 if cheap == "low" else -1
+    best, found = -np.inf, []
+    for place in sorted(range(len(points)), key=lambda i: (sign * points[i][0], -points[i][1])):
+        if points[place][1] > best:
+            best = points[place][1]
+            found.append(place)
+    return found
+
+
+@styled
+def frontier(
+    points: Mapping[str, Sequence[tuple[str, float, float, float, float]]],
+    *,
+    x: str,
+    y: str = "F1",
+    cheap: Literal["low", "high"] = "low",
+    title: str = "",
+) -> Figure:
+    """Scores with intervals against what they cost, a line a method through its sizes, and the points none beats.
+
+    points: method -> (size, cost, score, low, high), in order; bounds may be NaN. Cost is on a log axis, cheap to the
+    left; the stepped line bounds what can be had at each cost (`pareto`).
+    """
+    figure, grid = axes_grid(size=(7.5, 4.6))
+    axes = grid[0, 0]
+    everything = [(cost, score) for rows in points.values() for _, cost, score, *_ in rows]
+    kept = [everything[i] for i in pareto(everything, cheap=cheap)]
+    axes.set_xscale("log")
+    for number, (name, rows) in enumerate(points.items()):
+        colour = PALETTE[number % len(PALETTE)]
+        cost, score, low, high = np.array([row[1:] for row in rows], float).reshape(-1, 4).T
+        known = ~np.isnan(low)
+        spread = [np.maximum(score - low, 0)[known], np.maximum(high - score, 0)[known]]
+        axes.errorbar(cost[known], score[known], spread, fmt="none", ecolor=colour, elinewidth=1, alpha=0.4)
+        axes.plot(cost, score, color=colour, marker="os^Dv"[number % 5], markersize=5, linewidth=1, label=name)
+        for size, *place in ((row[0], row[1], row[2]) for row in rows):
+            axes.annotate(size, place, xytext=(4, 4), textcoords="offset points", fontsize=7, color=colour)
+    if kept:
+        dearest = (max if cheap == "low" else min)(cost for cost, _ in everything)
+        stairs = [*kept, (dearest, kept[-1][1])]
+        axes.step(*zip(*stairs, strict=True), where="post", color=BLACK, linewidth=1, linestyle=":", label="frontier")
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_formatter(LogFormatter(labelOnlyBase=False, minor_thresholds=(2, 0.5)))
+    if cheap == "high":
+        axes.invert_xaxis()
+    axes.set(title=title, xlabel=x, ylabel=y)
+    axes.legend(fontsize=8)
     return figure
 
 
