@@ -8,7 +8,7 @@ from typing import Any, Literal
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, LogFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from numpy.typing import NDArray
 
 from tinylib.figures.style import BLACK, PALETTE, Figure, axes_grid, styled, wrap
@@ -224,8 +224,9 @@ def frontier(
         dearest = (max if cheap == "low" else min)(cost for cost, _ in everything)
         stairs = [*kept, (dearest, kept[-1][1])]
         axes.step(*zip(*stairs, strict=True), where="post", color=BLACK, linewidth=1, linestyle=":", label="frontier")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.xaxis.set_minor_formatter(LogFormatter(labelOnlyBase=False, minor_thresholds=(2, 0.5)))
+    axes.xaxis.set_minor_formatter(NullFormatter())
     if cheap == "high":
         axes.invert_xaxis()
     axes.set(title=title, xlabel=x, ylabel=y)
