@@ -5,7 +5,7 @@ python benchmarks/synthvirat_learning.py --out DIR --classes all --train 400 --t
     --sizes 6 8 12 16 24 32 56 112 --model r3d18 --frames 16 --epochs 100               all classes, a GPU
 
 Bars (acceptance tests of the benchmark): macro F1 above 0.85 on clean high resolution, 0.3 to 0.6 on natural low
-resolution, accuracy that falls with resolution.
+resolution, accuracy that falls with resolution. --taught: what the clean network is worth as a teacher there.
 """
 
 from __future__ import annotations
@@ -14,20 +14,27 @@ import argparse
 import json
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import torch
+from torch import nn
 from torch.nn import functional as F
 
 from tinylib import losses, metrics, models
 from tinylib.datasets.labels import mirror_permutation
 from tinylib.datasets.loading import BatchTransform, ClipDataset
+from tinylib.datasets.store import ClipStore
 from tinylib.files import write_json
 from tinylib.objectives.classify import Classify
+from tinylib.objectives.cross_resolution import CrossResolution
 from tinylib.parameters import EIGHT
-from tinylib.predict import predict
+from tinylib.predict import Scores, predict
 from tinylib.results import device_name
 from tinylib.synth import study
 from tinylib.train import FitConfig, fit
+
+Kind = tuple[int, bool]  # pixels, and whether the sensor's noise is in them
 
 LOSSES = {"plain": F.binary_cross_entropy_with_logits, "asymmetric": partial(losses.asymmetric, reduce="mean")}
 
@@ -48,54 +55,106 @@ def main() -> None:
     parser.add_argument("--loss", choices=sorted(LOSSES), default="asymmetric")
     parser.add_argument("--still", type=float, default=0.3, help="share of what stands still that is seen (1: all)")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--taught", type=int, nargs="*", default=[], help="of --sizes: learned by the clean network too"
+    )
+    parser.add_argument("--students", type=int, default=3, help="seeds with and without that teacher")
     args = parser.parse_args()
-    classes = () if args.classes == ["all"] else tuple(args.classes)
-    splits = study.study(args.out, classes=classes, train=args.train, val=8, test=args.test, seed=args.seed)
-    mirror = mirror_permutation(splits["train"].classes)
-    rows = []
-    for size, sensor in [(args.high, False)] + [(size, True) for size in args.sizes]:
-        name = f"{'natural' if sensor else 'clean'}-{size}"
-        kind = {"sampler": "uniform", "frames": args.frames, "size": None}
-        stores = {
-            split: study.render(
-                splits[split], args.out / f"{split}-{name}.store", size, sensor=sensor, kept=2 * args.frames
-            )
-            for split in ("train", "test")
-        }
-        torch.manual_seed(args.seed)
-        stem = {"stem": "low" if size <= 32 else "paper"}
-        network = models.create(args.model, num_classes=len(splits["train"].classes), still=args.still, **stem)
-        fit(
-            Classify(network, loss=LOSSES[args.loss]),
-            ClipDataset(splits["train"], store=stores["train"], seed=args.seed, **kind),
-            FitConfig(
-                epochs=args.epochs,
-                batch_size=args.batch,
-                lr=args.lr,
-                schedule="cosine",
-                warmup=1.0,
-                clip_norm=5.0,
-                seed=args.seed,
-            ),
-            args.out / f"run-{name}",
-            transform=BatchTransform(flip=0.5, mirror=mirror),
-        )
-        for split in ("train", "test"):
-            read = "test" if split == "test" else "centre"
-            views = ClipDataset(splits[split], store=stores[split], views=read, **kind)
-            found = predict(network, views, batch_size=64)
-            found.save(args.out / f"run-{name}" / f"{split}.npz")
-            table = metrics.evaluate(found.scores, found.targets, found.video_ids).set_index("metric")
-            for metric in ("F1", "mAP"):
-                value, low, high = table.loc[metric, ["value", "low", "high"]]
-                ends = {"low": low, "high": high} if low == low else {}  # one source video has no interval
-                rows.append({"video": name, "split": split, "metric": metric, "value": value, **ends})
-                print(f"{name:14} {split:6} {metric:4} {metrics.spelled(value, low, high)}", flush=True)
-        table = metrics.per_class(found.scores, found.targets, splits["test"].classes)
-        print(table[["class", "support", "f1", "ap"]].round(2).to_string(index=False), flush=True)
+    if missing := set(args.taught) - set(args.sizes):
+        parser.error(f"--taught {min(missing)}: not among --sizes")
+    study_of = Study(args)
+    rows, clean = [], (args.high, False)
+    for kind in [clean] + [(size, True) for size in args.sizes]:
+        rows += study_of.measured(study_of.learn(kind, args.seed), kind)
+    teacher = study_of.learn(clean, args.seed) if args.taught else None
+    for size in args.taught:
+        kind, seeds = (size, True), range(args.seed, args.seed + args.students)
+        alone = [study_of.read(study_of.learn(kind, seed), kind, "test") for seed in seeds]
+        taught = [study_of.read(study_of.learn(kind, seed, teacher, clean), kind, "test") for seed in seeds]
+        truth, videos = alone[0].targets, alone[0].video_ids
+        before, after = ([each.scores for each in some] for some in (alone, taught))
+        for name, table in (
+            ("alone", metrics.evaluate(before, truth, videos)),
+            ("taught", metrics.evaluate(after, truth, videos)),
+            ("taught minus alone", metrics.differences(after, before, truth, videos)),
+        ):
+            rows += scored(f"natural-{size}, {name}, {len(seeds)} seeds", "test", table)
     about = {key: str(value) if isinstance(value, Path) else value for key, value in vars(args).items()}
     write_json(args.out / "learning.json", {"asked": about, "device": device_name(), "rows": rows})
     print(json.dumps(rows, indent=1))
+
+
+class Study:
+    """The clips at every size, the networks learned from them (each once: runs are kept), and their scores."""
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        classes = () if args.classes == ["all"] else tuple(args.classes)
+        self.splits = study.study(args.out, classes=classes, train=args.train, val=8, test=args.test, seed=args.seed)
+        self.args, self.kind = args, {"sampler": "uniform", "frames": args.frames, "size": None}
+
+    def pixels(self, kind: Kind, split: str) -> ClipStore:
+        size, sensor = kind
+        file = self.args.out / f"{split}-{_named(kind)}.store"
+        return study.render(self.splits[split], file, size, sensor=sensor, kept=2 * self.args.frames)
+
+    def learn(self, kind: Kind, seed: int, teacher: nn.Module | None = None, seen: Kind | None = None) -> nn.Module:
+        """A network of clips of one kind; a teacher shows its answers to the same clips as it sees them."""
+        args, train = self.args, self.splits["train"]
+        torch.manual_seed(seed)
+        stem = {"stem": "low" if kind[0] <= 32 else "paper"}
+        network = models.create(args.model, num_classes=len(train.classes), still=args.still, **stem)
+        loss = LOSSES[args.loss]
+        objective = (
+            Classify(network, loss=loss)
+            if teacher is None
+            else CrossResolution(network, teacher, loss=loss, trust=True)
+        )
+        high = None if seen is None else self.pixels(seen, "train")
+        data = ClipDataset(train, store=self.pixels(kind, "train"), high=high, seed=seed, **self.kind)
+        config = FitConfig(
+            epochs=args.epochs,
+            batch_size=args.batch,
+            lr=args.lr,
+            schedule="cosine",
+            warmup=1.0,
+            clip_norm=5.0,
+            seed=seed,
+        )
+        run = f"run-{_named(kind)}" + ("" if teacher is None else "-taught") + (f"-{seed}" if seed != args.seed else "")
+        transform = BatchTransform(flip=0.5, mirror=mirror_permutation(train.classes))
+        fit(objective, data, config, args.out / run, transform=transform)
+        return network
+
+    def read(self, network: nn.Module, kind: Kind, split: str) -> Scores:
+        views = "test" if split == "test" else "centre"
+        store = self.pixels(kind, split)
+        return predict(network, ClipDataset(self.splits[split], store=store, views=views, **self.kind), batch_size=64)
+
+    def measured(self, network: nn.Module, kind: Kind) -> list[dict[str, Any]]:
+        """Rows of both splits; the test split's classes are printed."""
+        rows = []
+        for split in ("train", "test"):
+            found = self.read(network, kind, split)
+            rows += scored(_named(kind), split, metrics.evaluate(found.scores, found.targets, found.video_ids))
+        table = metrics.per_class(found.scores, found.targets, self.splits["test"].classes)
+        print(table[["class", "support", "f1", "ap"]].round(2).to_string(index=False), flush=True)
+        return rows
+
+
+def scored(name: str, split: str, table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows of `metrics.evaluate`'s table, printed."""
+    rows = []
+    for metric in ("F1", "mAP"):
+        value, low, high = table.set_index("metric").loc[metric, ["value", "low", "high"]]
+        ends = {"low": low, "high": high} if low == low else {}  # one source video has no interval
+        rows.append({"video": name, "split": split, "metric": metric, "value": value, **ends})
+        print(f"{name:14} {split:6} {metric:4} {metrics.spelled(value, low, high)}", flush=True)
+    return rows
+
+
+def _named(kind: Kind) -> str:
+    size, sensor = kind
+    return f"{'natural' if sensor else 'clean'}-{size}"
 
 
 if __name__ == "__main__":
