@@ -115,6 +115,25 @@ def submit(args: argparse.Namespace) -> int:
     return 0
 
 
+def pool(args: argparse.Namespace) -> int:
+    from tinylib.files import atomic_path
+    from tinylib.folds import pooled
+    from tinylib.metrics import spelled
+
+    table = pooled(args.runs, over=args.over)
+    if args.out is not None:
+        with atomic_path(args.out) as temporary:
+            table.to_csv(temporary, index=False)
+    shown = table[table["metric"].isin(args.metric)].copy()
+    per_cent = 100 * shown[["value", "low", "high"]]
+    shown["per cent"] = [spelled(*row, digits=1) for row in per_cent.itertuples(index=False)]
+    shown["column"] = shown["metric"] + shown["over"].map(lambda name: f", over {name}" if name else "")
+    wide = shown.pivot(index="experiment", columns="column", values="per cent").fillna("")
+    print(f"{len(args.runs)} folds, {table['n'].max()} clips, {table['seeds'].max()} seed(s); per cent, 95% intervals")
+    print(wide.rename_axis(index=None, columns=None).to_string())
+    return 0
+
+
 def reports(args: argparse.Namespace) -> int:
     import yaml
 
@@ -206,6 +225,14 @@ def parser() -> argparse.ArgumentParser:
     answer.add_argument(
         "--groups", action="store_true", help="of exclusive classes keep the one with the highest score"
     )
+
+    folds = command("pool", pool, "runs on several folds as one experiment, with intervals over all their test videos")
+    folds.add_argument("runs", type=_folder, nargs="+", metavar="RUN_DIR", help="a notebook's run on one fold each")
+    folds.add_argument("--over", metavar="NAME", help="an experiment that the others are held against, clip by clip")
+    folds.add_argument(
+        "--metric", nargs="+", default=["top-1", "F1"], metavar="NAME", help="what is printed (top-1 and F1)"
+    )
+    folds.add_argument("--out", type=Path, metavar="FILE.csv", help="every metric")
 
     graph = command("reports", reports, "run the notebook graph, render, index")
     graph.add_argument("--profile", **profile)

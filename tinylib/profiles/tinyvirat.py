@@ -71,10 +71,10 @@ class ForegroundAttention(Notebook):
     large: int | None = scaled(8, 64, None)  # clips that teach super-resolution
     restoration: Restoration = scaled(  # noqa: RUF009
         Restoration(4, 1, True, 8, 10, (4,), 3e-3, "cosine", 3),
-        Restoration(8, 2, True, 8, 10, (4,), 2e-3, "cosine", 24),
+        Restoration(8, 2, True, 8, 8, (4,), 2e-3, "cosine", 24),
         Restoration(32, 4, False, 16, 500, (64, 20), 2e-4, "constant", 200),
     )
-    attention_epochs: int = scaled(2, 4, 100)
+    attention_epochs: int = scaled(2, 6, 100)
     sparsity: float = scaled(5e-3, 5e-3, 5e-4)  # both were released
     backbones: tuple[Backbone, ...] = scaled(
         (Backbone("I3D", "tiny_r3d", SMALL),),
