@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -25,6 +26,8 @@ def connect(scheduler: str | None, workers: int, *, processes: bool = True) -> I
         check_guard()
     from distributed import Client, LocalCluster
 
+    # a connection that is closed while its last message is under way is told with a traceback; nothing is lost
+    logging.getLogger("distributed.batched").setLevel(logging.WARNING)
     if scheduler is not None:
         with Client(scheduler) as client:
             yield client
