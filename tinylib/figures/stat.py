@@ -160,5 +160,6 @@ def gains(
     axes.axhline(0, color="#7b8794", linewidth=1)
     axes.set_xticks(range(len(settings)), settings)
     axes.set(title=title, ylabel=y)
-    axes.legend(fontsize=8)
+    beside = {"loc": "upper left", "bbox_to_anchor": (1.01, 1)} if len(curves) > 3 else {}
+    axes.legend(fontsize=8, **beside)
     return figure
