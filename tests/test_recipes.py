@@ -112,6 +112,22 @@ def test_a_super_resolver_learns_from_the_high_resolution_and_restores_the_low(m
     assert np.array_equal(again.restored[0], made.restored[0])  # another restorer's video is not taken for this one's
 
 
+def test_the_same_clips_at_another_size(settings, material):
+    assert recipes.at_size(settings, material, settings.low)["test"] is material["test"]
+    generator = ProgressiveDVSR(scale=2, frames=4, channels=4)
+    natural = recipes.at_size(settings, material, 12)["test"]
+    resized = recipes.at_size(settings, material, 12, resized=True, restorer=generator, made={"weights": "these"})[
+        "test"
+    ]
+    assert natural.low.size == resized.low.size == (12, 12)
+    assert not np.array_equal(natural.low[0], resized.low[0])
+    assert natural.restored is None  # that of another size would be the wrong one
+    assert resized.restored.size == (16, 16)
+    assert [RECIPES[name].restores for name in ("tinyaction", "tinyvirat", "winner", "stat", "tiny")] == [
+        False, True, True, False, False
+    ]  # fmt: skip
+
+
 def test_what_restores_pays_for_its_generator():
     generator, network = ProgressiveDVSR(scale=2, frames=4, channels=4), models.create("tiny_r3d", num_classes=2)
     plain = Learned(RECIPES["tinyaction"], network, None, 0.0)

@@ -17,12 +17,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tinylib import losses, models, restore, transfer
+from tinylib import losses, models, pairs, restore, transfer
 from tinylib.datasets.index import Index
 from tinylib.datasets.labels import mirror_permutation
 from tinylib.datasets.loading import BatchTransform, ClipDataset
 from tinylib.datasets.store import ClipStore
-from tinylib.degrade import Size
+from tinylib.degrade import Size, pair
 from tinylib.errors import UsageError
 from tinylib.models.dvsr import ProgressiveDVSR
 from tinylib.models.profile import complexity, throughput
@@ -55,6 +55,11 @@ class Recipe:
     schedule: Literal["constant", "cosine", "restarts"] = "constant"
     ema: float | None = None  # averaged weights are delivered
     mirrored_views: bool = False  # test also sees each view mirrored, left and right labels swapped
+
+    @property
+    def restores(self) -> bool:
+        """Whether super-resolved video is part of it: seen by the network, or by its teacher."""
+        return "restored" in (self.sees, self.teacher)
 
 
 RECIPES: dict[str, Recipe] = {
@@ -123,6 +128,37 @@ class Material:
             restorer, self.low, self.index, file, size=None, frames=frames, shown=None, made=made
         )
         return replace(self, restored=pixels)
+
+
+def at_size(
+    settings: Any,
+    material: Mapping[str, Material],
+    size: Size,
+    *,
+    resized: bool = False,
+    restorer: nn.Module | None = None,
+    made: Mapping[str, Any] | None = None,
+) -> dict[str, Material]:
+    """The train and test clips at another size: natural, or resized from the high resolution by STAT's camera model.
+
+    settings: of notebook 11, whose `low`, `high` and `kept` say what `material` is; natural clips at `low` are returned
+    as they are. restorer (`made` says which): they are restored as well, the smaller ones enlarged to `low` first, and
+    what it makes is brought to `high`.
+    """
+    if not resized and pair(size) == pair(settings.low):
+        return {split: material[split] for split in ("train", "test")}
+    found, side = {}, max(pair(settings.high))
+    for split in ("train", "test"):
+        each, kind = material[split], "resized-" if resized else ""
+        low = (
+            pairs.degraded(settings, each.index, each.high, size) if resized else pairs.low(settings, each.index, size)
+        )
+        found[split] = replace(each, low=low, restored=None)
+        if restorer is not None:
+            enlarger = restore.ToSize(restorer, size=side, at_least=max(pair(settings.low)))
+            file = settings.runs / f"{split}-restored-{kind}{pairs.named(size)}.store"
+            found[split] = found[split].restored_by(enlarger, file, frames=settings.kept or 16, made=made or {})
+    return found
 
 
 @dataclass(frozen=True)
