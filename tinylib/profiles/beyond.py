@@ -36,7 +36,7 @@ class BeyondThePapers(Notebook):
     compared: tuple[str, ...] = COMPARED
     model: str = scaled("tiny_r3d", "tiny_r3d", "r3d18")
     restorers: tuple[str, ...] = scaled(RESTORERS[:3], RESTORERS[2:3], RESTORERS[:3])  # whose video teachers see
-    transfers: tuple[str, ...] = TRANSFERS  # what students learn from them: answers, or where to look
+    transfers: tuple[str, ...] = scaled(TRANSFERS, TRANSFERS[:1], TRANSFERS)  # of what students learn from teachers
     segments: str = scaled("resnet10", "resnet10", "resnet34")
     frames: int = scaled(4, 8, 16)
     epochs: int = scaled(1, 8, 100)
