@@ -146,6 +146,22 @@ def test_an_interrupted_run_keeps_its_folder_and_other_settings_start_afresh(tmp
     assert not kept.exists()
 
 
+def test_long_logs_are_folded_away_and_short_ones_joined(tmp_path):
+    def told(*lines):
+        return [nbformat.v4.new_output("stream", name="stdout", text=line + "\n") for line in lines]
+
+    book = nbformat.v4.new_notebook()
+    book.cells = [
+        nbformat.v4.new_markdown_cell("# T"),
+        nbformat.v4.new_code_cell("short()", outputs=told("one", "two")),
+        nbformat.v4.new_code_cell("long()", outputs=told(*(f"epoch {i}" for i in range(1, 41)))),
+    ]
+    nbformat.write(book, tmp_path / "n.ipynb")
+    page = pages.notebook_page(tmp_path / "n.ipynb", reports.Status("n", "done", data="folder"))
+    assert '<div class="output"><pre>one\ntwo\n</pre></div>' in page
+    assert "<summary>40 lines of log</summary><pre>epoch 1\n" in page
+
+
 def test_pages_escape_what_they_show(tmp_path):
     book = nbformat.v4.new_notebook()
     output = nbformat.v4.new_output("stream", name="stdout", text="<script>alert(1)</script>")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -61,7 +61,7 @@ def notebook_page(executed: Path, status: Status, others: Collection[str] = ()) 
         if cell.cell_type == "markdown":
             parts.append(_markdown(cell.source))
         elif cell.cell_type == "code" and cell.source.strip():
-            shown = "".join(_output(output) for output in cell.outputs)
+            shown = "".join(_output(output) for output in _joined(cell.outputs))
             name = "parameters" if "parameters" in cell.metadata.get("tags", []) else ""
             parts.append(_code(cell.source, name) + NOTEBOOK.sub(lambda found: _linked(found, others), shown))
     headings = re.findall(r'<h2 id="([^"]+)">(.*?)<a class="anchor-link"', "".join(parts), re.DOTALL)
@@ -72,6 +72,7 @@ def notebook_page(executed: Path, status: Status, others: Collection[str] = ()) 
     return _page(status.title, body, back=True, facts=facts, error=status.error, banner=banner(status.data))
 
 
+LOG = 12  # more printed lines than these are folded away
 NOTEBOOK = re.compile(r"(?<=>)\d\d_\w+(?=</td>)")
 
 
@@ -181,12 +182,29 @@ def _code(source: str, name: str = "") -> str:
     return f'<details class="code"><summary>{html.escape(summary)}</summary>{Highlight2HTML()(source)}</details>'
 
 
+def _joined(outputs: Iterable[Any]) -> list[Any]:
+    """The outputs of a cell, lines that were printed one after another as one of them."""
+    from nbformat.v4 import new_output
+
+    joined: list[Any] = []
+    for output in outputs:
+        last = joined[-1] if joined else None
+        if last is not None and last.output_type == output.output_type == "stream" and last.name == output.name:
+            joined[-1] = new_output("stream", name=output.name, text=last.text + output.text)
+        else:
+            joined.append(output)
+    return joined
+
+
 def _output(output: Any) -> str:
     """The richest form that stands by itself; what only a live kernel could show is left out."""
     from nbconvert.filters import ansi2html
 
     if output.output_type == "stream":
-        return f'<div class="output"><pre>{ansi2html(output.text)}</pre></div>'
+        text, lines = f"<pre>{ansi2html(output.text)}</pre>", len(output.text.splitlines())
+        if lines > LOG:
+            return f'<details class="code"><summary>{lines} lines of log</summary>{text}</details>'
+        return f'<div class="output">{text}</div>'
     if output.output_type == "error":
         return f'<div class="output"><pre class="error">{ansi2html(chr(10).join(output.traceback))}</pre></div>'
     data = output.data
