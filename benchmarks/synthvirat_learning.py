@@ -62,15 +62,15 @@ def main() -> None:
     args = parser.parse_args()
     if missing := set(args.taught) - set(args.sizes):
         parser.error(f"--taught {min(missing)}: not among --sizes")
-    study_of = Study(args)
+    bench = Study(args)
     rows, clean = [], (args.high, False)
     for kind in [clean] + [(size, True) for size in args.sizes]:
-        rows += study_of.measured(study_of.learn(kind, args.seed), kind)
-    teacher = study_of.learn(clean, args.seed) if args.taught else None
+        rows += bench.measured(bench.learn(kind, args.seed), kind)
+    teacher = bench.learn(clean, args.seed) if args.taught else None
     for size in args.taught:
         kind, seeds = (size, True), range(args.seed, args.seed + args.students)
-        alone = [study_of.read(study_of.learn(kind, seed), kind, "test") for seed in seeds]
-        taught = [study_of.read(study_of.learn(kind, seed, teacher, clean), kind, "test") for seed in seeds]
+        alone = [bench.read(bench.learn(kind, seed), kind, "test") for seed in seeds]
+        taught = [bench.read(bench.learn(kind, seed, teacher, clean), kind, "test") for seed in seeds]
         truth, videos = alone[0].targets, alone[0].video_ids
         before, after = ([each.scores for each in some] for some in (alone, taught))
         for name, table in (
@@ -135,6 +135,7 @@ class Study:
         rows = []
         for split in ("train", "test"):
             found = self.read(network, kind, split)
+            found.save(self.args.out / f"run-{_named(kind)}" / f"{split}.npz")
             rows += scored(_named(kind), split, metrics.evaluate(found.scores, found.targets, found.video_ids))
         table = metrics.per_class(found.scores, found.targets, self.splits["test"].classes)
         print(table[["class", "support", "f1", "ap"]].round(2).to_string(index=False), flush=True)

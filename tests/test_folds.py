@@ -67,6 +67,8 @@ def test_runs_that_do_not_fit_together_are_named(runs, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match=r"empty: no EXPERIMENT-SEED/scores.npz"):
         folds.pooled([*runs, tmp_path / "empty"])
+    with pytest.raises(UsageError, match="named twice"):
+        folds.pooled([runs[0], *runs])
     kept(tmp_path, "three", "SAT", 0, 1)
     with pytest.raises(DataError, match=r"three: SAT has seeds \[0\], elsewhere \[0, 1\]"):
         folds.pooled([*runs, tmp_path / "three"])
@@ -86,5 +88,7 @@ def test_the_command_prints_and_writes_the_table(runs, tmp_path, capsys):
     lines = file.read_text().splitlines()
     assert lines[0] == "experiment,over,metric,value,low,high,seeds,n"
     assert any(line.startswith("SAT,student-12x16,top-1,0.3125,") for line in lines)
+    assert main(["pool", *folders, "--metric", "top1"]) == 2
+    assert "no metric 'top1'; there are top-1" in capsys.readouterr().err
     assert main(["pool", *folders, "--over", "nobody"]) == 2
     assert "no experiment 'nobody'" in capsys.readouterr().err

@@ -148,9 +148,10 @@ def test_what_restores_pays_for_its_generator():
         ({"restorers": ("bilinear",)}, "restorers: expected some of bicubic, dvsr"),
         ({"transfers": ("hope",)}, "transfers: expected some of distillation, attention"),
         ({"restorers": ("realbasicvsr",)}, "needs `weights`"),
+        ({"crossed": (16,)}, r"crossed: 16 is not below `high` \(16 px\)"),
     ],
 )
-def test_teachers_that_are_not_there_are_refused(wrong, message):
+def test_settings_that_cannot_be_met_are_refused(wrong, message):
     with pytest.raises(UsageError, match=message):
         BeyondThePapers.of("smoke", **wrong)
 

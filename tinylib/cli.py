@@ -121,10 +121,13 @@ def pool(args: argparse.Namespace) -> int:
     from tinylib.metrics import spelled
 
     table = pooled(args.runs, over=args.over)
+    known = table["metric"].unique()
+    if unknown := set(args.metric or ()) - set(known):
+        raise UsageError(f"pool: no metric {min(unknown)!r}; there are {', '.join(known)}")
     if args.out is not None:
         with atomic_path(args.out) as temporary:
             table.to_csv(temporary, index=False)
-    shown = table[table["metric"].isin(args.metric)].copy()
+    shown = table[table["metric"].isin(args.metric or ("top-1", "F1"))].copy()
     per_cent = 100 * shown[["value", "low", "high"]]
     shown["per cent"] = [spelled(*row, digits=1) for row in per_cent.itertuples(index=False)]
     shown["column"] = shown["metric"] + shown["over"].map(lambda name: f", over {name}" if name else "")
@@ -229,9 +232,7 @@ def parser() -> argparse.ArgumentParser:
     folds = command("pool", pool, "runs on several folds as one experiment, with intervals over all their test videos")
     folds.add_argument("runs", type=_folder, nargs="+", metavar="RUN_DIR", help="a notebook's run on one fold each")
     folds.add_argument("--over", metavar="NAME", help="an experiment that the others are held against, clip by clip")
-    folds.add_argument(
-        "--metric", nargs="+", default=["top-1", "F1"], metavar="NAME", help="what is printed (top-1 and F1)"
-    )
+    folds.add_argument("--metric", nargs="+", metavar="NAME", help="what is printed (default: top-1 or F1)")
     folds.add_argument("--out", type=Path, metavar="FILE.csv", help="every metric")
 
     graph = command("reports", reports, "run the notebook graph, render, index")

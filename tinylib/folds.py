@@ -38,6 +38,8 @@ def pooled(run_dirs: Sequence[str | Path], *, over: str | None = None) -> pd.Dat
     an experiment; rows that name it hold what the others gain over it, clip by clip (`metrics.differences`).
     Columns: experiment, over, metric, value, low, high, seeds, n. DataError: runs differ in classes or seeds.
     """
+    if len({Path(folder).resolve() for folder in run_dirs}) < len(run_dirs):
+        raise UsageError("a run is named twice: its clips would count twice")
     runs = [experiments(folder) for folder in run_dirs]
     shared = [name for name in runs[0] if all(name in run for run in runs)]
     if over is not None and over not in shared:
@@ -65,6 +67,8 @@ def _together(
         for scores in fold.values():
             if scores.classes != first.classes:
                 raise DataError(f"{folder}: {name} tells other classes apart than {run_dirs[0]}")
+            if scores.clip_ids != next(iter(fold.values())).clip_ids:
+                raise DataError(f"{folder}: {name} has other clips with one seed than with another")
             if scores.targets is None:
                 raise DataError(f"{folder}: {name}: the test labels are withheld")
     per_seed = [np.concatenate([fold[seed].scores for fold in folds]) for seed in sorted(folds[0])]

@@ -52,6 +52,11 @@ class BeyondThePapers(Notebook):
             for name in getattr(self, field):
                 if name not in known:
                     raise UsageError(f"{field}: expected some of {', '.join(known)}, found {name!r}")
+        side = self.high if isinstance(self.high, int) else max(self.high)
+        if any(size >= side for size in self.crossed):
+            raise UsageError(
+                f"crossed: {max(self.crossed)} is not below `high` ({side} px), which clips are resized from"
+            )
         if "realbasicvsr" in self.restorers and not self.weights:
             raise UsageError("restorers: 'realbasicvsr' needs `weights`, a file that `tinylib convert` wrote")
         if "tiny" not in self.compared:
