@@ -1,4 +1,4 @@
-"""Two numbers of the same clips: their difference, its interval, and how many of many differences are more than luck."""
+"""Two numbers of the same clips: their difference, its interval, and which of many are more than luck."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def verdicts(table: pd.DataFrame, *, title: str = "The papers' orderings in our 
 
 @styled
 def paper_gaps(table: pd.DataFrame) -> Figure:
-    """Each measured ordering: the paper's gap against ours, in points (`comparison.gaps`); filled where it is decided."""
+    """Each measured ordering: the paper's gap against ours, in points (`comparison.gaps`); filled if decided."""
     figure, grid = axes_grid(size=(7.5, 4.4))
     axes = grid[0, 0]
     axes.axhline(0, color=BLACK, linewidth=1)

@@ -229,12 +229,12 @@ def summary(every: pd.DataFrame) -> str:
         return "No ordering of the papers has been measured yet."
     counts = tally(every)
     said = (
-        f"Of {len(every)} orderings measured {counts['yes']} hold, {counts['no']} are reversed and {counts['open']} are "
-        f"open; {counts['paired']} were judged by paired differences."
+        f"Of {len(every)} orderings measured {counts['yes']} hold, {counts['no']} are reversed and "
+        f"{counts['open']} are open; {counts['paired']} were judged by paired differences."
     )
     return said + (
-        f" If no two networks differed, about {counts['by luck']:g} would be decided by luck; taken all together (Holm) "
-        f"{counts['yes, all sure']} hold and {counts['no, all sure']} are reversed."
+        f" If no two networks differed, about {counts['by luck']:g} would be decided by luck; taken all together "
+        f"(Holm) {counts['yes, all sure']} hold and {counts['no, all sure']} are reversed."
     )
 
 
