@@ -187,6 +187,25 @@ def claims(paper: str, ref: str, runs: Sequence[Run]) -> pd.DataFrame:
     return found[columns]
 
 
+def title(paper: str) -> str:
+    """The paper's title, of its name in rows."""
+    return next((one.title for one in papers() if one.name == paper), paper)
+
+
+def shown_claims(paper: str, ref: str, runs: Sequence[Run], most: int) -> pd.DataFrame:
+    """The first `most` of `claims` for a reader: differences with their intervals, columns that differ, a caption."""
+    every = claims(paper, ref, runs)
+    table = every.head(most).copy()
+    digits = DIGITS.get(str(published(paper, ref)["unit"].iloc[0]), 3)
+    numbers = table[["our gap", "low", "high"]].astype(float).itertuples(index=False, name=None)
+    table["our gap"] = [spelled(*number, digits=digits) for number in numbers]
+    same = [name for name in ("input", "metric", "data", "profile") if every[name].nunique() == 1]
+    idle = ["low", "high", "p"] + ["mAP"] * (not every["mAP"].any())
+    table = table.drop(columns=[*same, *idle])
+    table.attrs["banner"] = f"{len(every)} of {possible(paper, ref)} orderings measured, {len(table)} shown"
+    return table
+
+
 def possible(paper: str, ref: str) -> int:
     """How many orderings the paper's table states: pairs of rows of one input and metric that differ."""
     printed = published(paper, ref)
