@@ -38,12 +38,12 @@ RESOLUTION_BINS = (0, 20, 40, 60, 80, 100, 128)  # TinyAction Fig. 3; a bin hold
 
 
 def _checked(scores: ArrayLike, targets: ArrayLike) -> tuple[Floats, NDArray[Any]]:
-    found, truth = np.asarray(scores, dtype=np.float64), np.asarray(targets)
-    if found.ndim != 2 or len(found) != len(truth) or (truth.ndim == 2 and truth.shape != found.shape):
-        raise DataError(f"scores {found.shape} and targets {truth.shape} do not belong together")
-    if not np.isfinite(found).all():
-        raise DataError(f"score row {int(np.argmin(np.isfinite(found).all(axis=1)))} is not finite")
-    return found, truth
+    given, truth = np.asarray(scores, dtype=np.float64), np.asarray(targets)
+    if given.ndim != 2 or len(given) != len(truth) or (truth.ndim == 2 and truth.shape != given.shape):
+        raise DataError(f"scores {given.shape} and targets {truth.shape} do not belong together")
+    if not np.isfinite(given).all():
+        raise DataError(f"score row {int(np.argmin(np.isfinite(given).all(axis=1)))} is not finite")
+    return given, truth
 
 
 def _divide(above: Floats, below: Floats) -> Floats:
@@ -72,9 +72,9 @@ def precision_recall_f1(
     absent="keep" (macro): a class that the split has and a resample lacks keeps the split's rates there; as a zero it
     would say that rare classes may be missed by the draw, which is not what the network is asked.
     """
-    found, truth = _checked(scores, targets)
-    guess, true = (found > np.asarray(threshold)).astype(np.float64), (truth > 0).astype(np.float64)
-    weight = np.ones((1, len(found))) if weights is None else np.atleast_2d(np.asarray(weights, dtype=np.float64))
+    given, truth = _checked(scores, targets)
+    guess, true = (given > np.asarray(threshold)).astype(np.float64), (truth > 0).astype(np.float64)
+    weight = np.ones((1, len(given))) if weights is None else np.atleast_2d(np.asarray(weights, dtype=np.float64))
     if average == "samples":
         per_clip = _rates(guess.sum(1), true.sum(1), (guess * true).sum(1))
         rates = _divide(weight @ per_clip, weight.sum(1, keepdims=True))
@@ -112,12 +112,12 @@ def average_precision(scores: ArrayLike, targets: ArrayLike, *, weights: ArrayLi
     Sum over the distinct scores of (step in recall) x precision, without interpolation; equal scores enter together,
     so the order of the clips never matters.
     """
-    found, truth = _checked(scores, targets)
-    weight = np.ones((1, len(found))) if weights is None else np.atleast_2d(np.asarray(weights, dtype=np.float64))
-    result = np.full((len(weight), found.shape[1]), np.nan)
-    for column in range(found.shape[1]):
-        order = np.argsort(-found[:, column], kind="stable")
-        ranked = found[order, column]
+    given, truth = _checked(scores, targets)
+    weight = np.ones((1, len(given))) if weights is None else np.atleast_2d(np.asarray(weights, dtype=np.float64))
+    result = np.full((len(weight), given.shape[1]), np.nan)
+    for column in range(given.shape[1]):
+        order = np.argsort(-given[:, column], kind="stable")
+        ranked = given[order, column]
         last = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True)) if len(ranked) else np.zeros(0, dtype=int)
         counted = weight[:, order]
         every = np.cumsum(counted, axis=1)[:, last]
@@ -158,11 +158,11 @@ def topk(scores: ArrayLike, targets: ArrayLike, k: int = 1, *, weights: ArrayLik
 
     A tie counts against the true class, so that a network saying the same for every class is never right.
     """
-    found, truth = _checked(scores, targets)
+    given, truth = _checked(scores, targets)
     if truth.ndim != 1:
         raise UsageError("topk: targets must be class numbers, one a clip; these are multi-label")
-    own = found[np.arange(len(found)), truth]
-    hit = ((found >= own[:, None]).sum(1) - 1 < k).astype(np.float64)
+    right = given[np.arange(len(given)), truth]
+    hit = ((given >= right[:, None]).sum(1) - 1 < k).astype(np.float64)
     weight = np.ones(len(hit)) if weights is None else np.asarray(weights, dtype=np.float64)
     return _divide(weight @ hit, weight.sum(-1))
 
@@ -230,11 +230,11 @@ def evaluate(
     A class that a resample lacks keeps its value of the whole split; the interval is that of `around`, within [0, 1].
     fitted: thresholds from other clips, (classes,) or (seeds, classes), for a line "F1 (fitted)" beside F1.
     """
-    found = _resampled(scores, targets, groups, threshold, n, seed)
+    resampled = _resampled(scores, targets, groups, threshold, n, seed)
     if fitted is not None:
-        found |= {"F1 (fitted)": _f1_at(scores, targets, groups, fitted, n, seed)}
-    seeds = len(next(iter(found.values())))
-    return _spread(found, groups, seed, level, 0.0).assign(seeds=seeds, n=len(np.asarray(targets)))
+        resampled |= {"F1 (fitted)": _f1_at(scores, targets, groups, fitted, n, seed)}
+    seeds = len(next(iter(resampled.values())))
+    return _spread(resampled, groups, seed, level, 0.0).assign(seeds=seeds, n=len(np.asarray(targets)))
 
 
 def differences(
@@ -291,10 +291,10 @@ def _f1_at(
     )
 
 
-def _spread(found: Mapping[str, Floats], groups: ArrayLike, seed: int, level: float, least: float) -> pd.DataFrame:
+def _spread(resampled: Mapping[str, Floats], groups: ArrayLike, seed: int, level: float, least: float) -> pd.DataFrame:
     """metric, value, low, high of `_resampled` values, which cannot lie outside `least` to 1."""
     rows = []
-    for metric, values in found.items():
+    for metric, values in resampled.items():
         value, *ends = over_runs(values, groups, seed=seed, level=level)
         low, high = np.clip(ends, least, 1.0).tolist()
         rows.append({"metric": metric, "value": value, "low": low, "high": high})
@@ -305,13 +305,13 @@ def per_class(
     scores: ArrayLike, targets: ArrayLike, classes: Sequence[str], *, threshold: ArrayLike = 0.5
 ) -> pd.DataFrame:
     """One row a class: support, predicted, precision, recall, f1, ap (NaN where the class is absent)."""
-    found, truth = _checked(scores, targets)
-    guess, true = found > np.asarray(threshold), truth > 0
+    given, truth = _checked(scores, targets)
+    guess, true = given > np.asarray(threshold), truth > 0
     rates = _rates(*(v.sum(0).astype(np.float64) for v in (guess, true, guess & true)))
     return pd.DataFrame(
         {"class": list(classes), "support": true.sum(0), "predicted": guess.sum(0)}
         | {name: rates[:, i] for i, name in enumerate(("precision", "recall", "f1"))}
-        | {"ap": average_precision(found, truth)}
+        | {"ap": average_precision(given, truth)}
     )
 
 
@@ -320,7 +320,7 @@ def per_group(scores: ArrayLike, targets: ArrayLike, groups: ArrayLike, *, thres
 
     Macro rates of a slice are over the classes that occur in it; else a slice would be scored on what it cannot hold.
     """
-    found, truth = _checked(scores, targets)
+    given, truth = _checked(scores, targets)
     labels = np.asarray(groups)
     rows = []
     for name in pd.unique(pd.Series(labels)):
@@ -328,14 +328,14 @@ def per_group(scores: ArrayLike, targets: ArrayLike, groups: ArrayLike, *, thres
         there = truth[inside].sum(0) > 0
         cut = np.broadcast_to(np.asarray(threshold, dtype=np.float64), truth.shape[1])
         rates = (
-            precision_recall_f1(found[inside][:, there], truth[inside][:, there], threshold=cut[there])
+            precision_recall_f1(given[inside][:, there], truth[inside][:, there], threshold=cut[there])
             if there.any()
             else np.full(3, np.nan)
         )
         rows.append(
             {"group": name, "n": int(inside.sum()), "classes": int(there.sum())}
             | dict(zip(("precision", "recall", "f1"), rates, strict=True))
-            | {"micro f1": f1(found[inside], truth[inside], threshold=threshold, average="micro")}
+            | {"micro f1": f1(given[inside], truth[inside], threshold=threshold, average="micro")}
         )
     return pd.DataFrame(rows)
 

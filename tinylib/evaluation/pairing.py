@@ -99,9 +99,9 @@ def resampled(clips: Clips, metric: str, n: int = 1000, seed: int = 0) -> Floats
 
 
 @lru_cache(maxsize=4096)
-def recorded(folder: Path, after: str, before: str, metric: str) -> Difference | None:
+def recorded(folder: Path, after: str, before: str, metric: str, n: int = 1000) -> Difference | None:
     """`difference` of two rows' clips, by the names that they have in the folder (files of one name never change)."""
-    return difference(_opened(folder, after), _opened(folder, before), metric)
+    return difference(_opened(folder, after), _opened(folder, before), metric, n=n)
 
 
 @lru_cache(maxsize=256)

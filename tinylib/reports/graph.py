@@ -63,9 +63,9 @@ def plan(
         raise UsageError(f"{folder}: no notebooks here (expected 01_….ipynb and so on)")
     if profile not in PROFILES:
         raise UsageError(f"profile must be one of {', '.join(PROFILES)}, got {profile!r}")
-    for asked in only:
-        if not any(name == asked or name.split("_")[0] == asked.zfill(2) for name in sources):
-            raise UsageError(f"--only {asked}: no such notebook; there are {', '.join(sources)}")
+    for wanted in only:
+        if not any(name == wanted or name.split("_")[0] == wanted.zfill(2) for name in sources):
+            raise UsageError(f"--only {wanted}: no such notebook; there are {', '.join(sources)}")
     chosen = [n for n in sources if not only or n in only or n.split("_")[0] in {o.zfill(2) for o in only}]
     right = {name: declared_parameters(sources[name]) for name in chosen}
     known = {line.name: line for lines in right.values() for line in lines}

@@ -69,7 +69,7 @@ def notebook_page(executed: Path, status: Status, others: Collection[str] = ()) 
         elif cell.cell_type == "code" and cell.source.strip():
             shown = "".join(_output(output) for output in _joined(cell.outputs))
             name = "parameters" if "parameters" in cell.metadata.get("tags", []) else ""
-            parts.append(_code(cell.source, name) + NOTEBOOK.sub(lambda found: _linked(found, others), shown))
+            parts.append(_code(cell.source, name) + NOTEBOOK.sub(lambda match: _linked(match, others), shown))
     headings = re.findall(r'<h2 id="([^"]+)">(.*?)<a class="anchor-link"', "".join(parts), re.DOTALL)
     links = "".join(f'<a href="#{anchor}">{text}</a>' for anchor, text in headings)
     body = "\n".join([*parts[:1], f'<nav class="contents">{links}</nav>' if links else "", *parts[1:]])
@@ -82,8 +82,8 @@ LOG = 12  # more printed lines than these are folded away
 NOTEBOOK = re.compile(r"(?<=>)\d\d_\w+(?=</td>)")
 
 
-def _linked(found: re.Match[str], others: Collection[str]) -> str:
-    return f'<a href="{found[0]}.html">{found[0]}</a>' if found[0] in others else found[0]
+def _linked(match: re.Match[str], others: Collection[str]) -> str:
+    return f'<a href="{match[0]}.html">{match[0]}</a>' if match[0] in others else match[0]
 
 
 def index_page(out: Path, statuses: Sequence[Status]) -> str:
@@ -159,10 +159,10 @@ def _spelled(value: float, low: float, high: float) -> str:
 def _disk(out: Path) -> str:
     """How large the folder is, and what of it is kept of runs that are out of date."""
     old = sum(folders.size(folder) for folder in (out / "runs").glob(f"*{folders.BEFORE}*"))
-    kept = (
+    aside = (
         f", of which {folders.spelled(old)} are earlier runs set aside (runs/NAME{folders.BEFORE}DATE)" if old else ""
     )
-    return folders.spelled(folders.size(out)) + kept
+    return folders.spelled(folders.size(out)) + aside
 
 
 def _distinct(values: Any) -> str:

@@ -123,9 +123,11 @@ def execute(job: Job, *before: Status) -> Status:
         profile=str(job.parameters.get("profile", "")),
     )
     if not missing:
-        own = job.out / "runs" / job.name
-        if own.exists() and (job.force or not earlier or earlier.fingerprint != job.fingerprint):
-            before_it = set_aside(own)  # of other settings or code; an interrupted run of these goes on where it was
+        run_dir = job.out / "runs" / job.name
+        if run_dir.exists() and (job.force or not earlier or earlier.fingerprint != job.fingerprint):
+            before_it = set_aside(
+                run_dir
+            )  # of other settings or code; an interrupted run of these goes on where it was
             if before_it:
                 print(f"{job.name}: the run of before is kept as {before_it.parent.name}/{before_it.name}", flush=True)
         replace(status, state="running").write(job.out)
@@ -135,7 +137,7 @@ def execute(job: Job, *before: Status) -> Status:
             status, state="failed" if error else "done", error=error, seconds=round(time.monotonic() - start, 1)
         )
         if not error and not job.keep_checkpoints:
-            thin(own)
+            thin(run_dir)
         from tinylib.reports.pages import notebook_page
 
         executed = job.out / "notebooks" / f"{job.name}.ipynb"
@@ -195,19 +197,19 @@ def _papermill(job: Job) -> str:
 
 
 def _environment(job: Job) -> dict[str, str]:
-    threads, own = job.threads, {}
+    threads, variables = job.threads, {}
     if job.gpus or threads is None:
         from distributed import get_worker
 
         worker = get_worker()
         if job.gpus:
-            own["CUDA_VISIBLE_DEVICES"] = job.gpus[int(worker.name) % len(job.gpus)]
+            variables["CUDA_VISIBLE_DEVICES"] = job.gpus[int(worker.name) % len(job.gpus)]
         threads = threads or max(1, (os.cpu_count() or 1) // worker.state.nthreads)
-    own |= {f"{library}_NUM_THREADS": str(threads) for library in ("OMP", "MKL", "OPENBLAS")}
-    own["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
-    own["JUPYTER_PREFER_ENV_PATH"] = "1"  # this environment's python3 kernel, whatever the user has installed
-    own["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"
-    return os.environ | own
+    variables |= {f"{library}_NUM_THREADS": str(threads) for library in ("OMP", "MKL", "OPENBLAS")}
+    variables["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
+    variables["JUPYTER_PREFER_ENV_PATH"] = "1"  # this environment's python3 kernel, whatever the user has installed
+    variables["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"
+    return os.environ | variables
 
 
 def _kill(pid: int) -> None:

@@ -180,11 +180,11 @@ def claims(paper: str, ref: str, runs: Sequence[Run]) -> pd.DataFrame:
         if run.of(paper, ref)
     ]
     columns = [*COLUMNS, "notebook"]
-    found = pd.concat([part for part in parts if len(part)] or [pd.DataFrame(columns=columns)])
-    found = found.drop_duplicates(["input", "metric", "claim", "data", "profile"])
-    found = found.sort_values("paper gap", ascending=False, kind="stable", ignore_index=True)
-    found.attrs["banner"] = provenance(paper, ref, runs)
-    return found[columns]
+    measured = pd.concat([part for part in parts if len(part)] or [pd.DataFrame(columns=columns)])
+    measured = measured.drop_duplicates(["input", "metric", "claim", "data", "profile"])
+    measured = measured.sort_values("paper gap", ascending=False, kind="stable", ignore_index=True)
+    measured.attrs["banner"] = provenance(paper, ref, runs)
+    return measured[columns]
 
 
 def title(paper: str) -> str:

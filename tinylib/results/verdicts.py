@@ -17,6 +17,7 @@ from tinylib.results.tables import banner
 ANSWERS = ("yes", "open", "no")
 COLUMNS = ["input", "metric", "claim", "paper gap", "our gap", "low", "high", "held", "judged", "p", "mAP"]
 COLUMNS += ["data", "profile"]
+BESIDE = 300  # resamples of mAP, which stands beside and takes longest
 NEEDED = 2  # seeds: one alone does not tell how much seeds differ
 
 
@@ -92,15 +93,15 @@ def _line(small: Row, large: Row, paper_gap: float, scale: float) -> dict[str, s
     }
 
 
-def _paired(small: Row, large: Row, metric: str = "") -> pairing.Difference | None:
+def _paired(small: Row, large: Row, metric: str = "", n: int = 1000) -> pairing.Difference | None:
     """Of the two rows' clips; None where either's are not there or they are of other clips."""
     if not (small.clips and large.clips) or small.folder is None or small.folder != large.folder:
         return None
-    return pairing.recorded(small.folder, large.clips, small.clips, metric or large.metric)
+    return pairing.recorded(small.folder, large.clips, small.clips, metric or large.metric, n)
 
 
 def _by_map(small: Row, large: Row, scale: float) -> str:
-    paired = _paired(small, large, "mAP")
+    paired = _paired(small, large, "mAP", BESIDE)
     if paired is None:
         return ""
     return spelled(scale * paired.value, scale * paired.low, scale * paired.high, digits=1 if scale > 1 else 3)

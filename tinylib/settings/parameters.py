@@ -160,7 +160,7 @@ class Declared:
 
 def declared(source: str) -> list[Declared]:
     """The lines of a parameters cell; anything but annotated literals is a UsageError."""
-    found = []
+    lines = []
     for node in ast.parse(source).body:
         if not (isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value):
             raise UsageError(f"parameters cell: expected `name: type = literal`, found {ast.unparse(node)!r}")
@@ -168,8 +168,8 @@ def declared(source: str) -> list[Declared]:
             value = ast.literal_eval(node.value)
         except ValueError:
             raise UsageError(f"parameters cell: {node.target.id} is not a literal: {ast.unparse(node.value)}") from None
-        found.append(Declared(node.target.id, ast.unparse(node.annotation), value))
-    return found
+        lines.append(Declared(node.target.id, ast.unparse(node.annotation), value))
+    return lines
 
 
 def check_parameters(parameters: Mapping[str, object], right: list[Declared], where: str) -> None:
@@ -235,9 +235,9 @@ class Notebook:
         columns = _columns(type(self))
         frame = pd.DataFrame({p: {k: v[i] for k, v in columns.items()} for i, p in enumerate(PROFILES)}, dtype=object)
         frame = frame.rename(columns={self.profile: f"▶ {self.profile}"})
-        own = {k: getattr(self, k) for k in columns}
-        if any(own[k] != columns[k][PROFILES.index(self.profile)] for k in columns):
-            frame["this run"] = pd.Series(own, dtype=object)
+        mine = {k: getattr(self, k) for k in columns}
+        if any(mine[k] != columns[k][PROFILES.index(self.profile)] for k in columns):
+            frame["this run"] = pd.Series(mine, dtype=object)
         frame.index.name = type(self).__name__
         return frame
 

@@ -92,10 +92,10 @@ class Winner(Notebook):
         if not self.multi_label:
             raise UsageError(f"data {self.data!r}: the challenge's clips carry several labels")
         if self.studied:
-            found = pairs.splits(self)
-            return found | {"train": long_tail(found["train"], ratio=self.ratio, seed=self.seed)}
-        found = self.splits()
-        return found if "val" in found else {"train": found["train"], "val": found["test"]}
+            splits = pairs.splits(self)
+            return splits | {"train": long_tail(splits["train"], ratio=self.ratio, seed=self.seed)}
+        splits = self.splits()
+        return splits if "val" in splits else {"train": splits["train"], "val": splits["test"]}
 
     def judged(self, splits: dict[str, Index]) -> str:
         """The split that is measured: the test split, unless its labels are the challenge's secret."""
