@@ -19,10 +19,11 @@ from numpy.typing import NDArray
 
 from tinylib.clusters import cores
 from tinylib.datasets.index import Clip, Index
+from tinylib.datasets.labels import CLASSES
 from tinylib.datasets.store import ClipStore, in_order, resize_video
 from tinylib.progress import track
 from tinylib.synth import study
-from tinylib.synth.plan import PRETRAINING
+from tinylib.synth.plan import DOMAINS, PRETRAINING
 
 Video = NDArray[np.uint8]
 SIDE = 56  # px of the mixed store, and of the sharp clips
@@ -35,12 +36,11 @@ MIXED_VERSION = 1  # raise when equal arguments give another mixture
 
 @dataclass(frozen=True, kw_only=True)
 class Amount:
-    """How much of it: clips a class in the splits, and clips in all that there are at natural 14 px and as pairs."""
+    """How much of it: clips a class in the splits, and pairs for super-resolution in all."""
 
     train: int = 480
     val: int = 2  # nothing is chosen on it, but a study has one
     test: int = 24
-    natural: int = 6000
     pairs: int = 1500
 
 
@@ -77,22 +77,49 @@ class PretrainingSet:
 
     def natural(self, clips: int) -> tuple[Index, ClipStore]:
         """So many training clips, filmed at 14 px."""
-        return self._plain(self.part(clips), 14, sensor=True)
+        index = self.part(clips)
+        return index, self.plain(index, 14, sensor=True)
 
     def clean(self, clips: int) -> tuple[Index, ClipStore]:
         """So many training clips, at 56 px and without a sensor."""
-        return self._plain(self.part(clips), SIDE, sensor=False)
+        index = self.part(clips)
+        return index, self.plain(index, SIDE, sensor=False)
 
     def held(self, size: int, *, sensor: bool) -> tuple[Index, ClipStore]:
         """The held-out clips at a size."""
-        return self._plain(self.split("test"), size, sensor=sensor)
+        index = self.split("test")
+        return index, self.plain(index, size, sensor=sensor)
 
-    def _plain(self, index: Index, size: int, *, sensor: bool) -> tuple[Index, ClipStore]:
+    def plain(self, index: Index, size: int, *, sensor: bool) -> ClipStore:
+        """The clips of an index at a size, natural or clean."""
         file = self._file(index, f"{'natural' if sensor else 'clean'}-{size}")
-        return index, study.render(index, file, size, sensor=sensor, kept=FRAMES, workers=self.workers)
+        return study.render(index, file, size, sensor=sensor, kept=FRAMES, workers=self.workers)
 
     def _file(self, index: Index, kind: str) -> Path:
         return index.root / "stores" / f"{index.split}-{kind}-{FRAMES}-{index.digest()}.store"
+
+
+def probe(root: str | Path, clips: int = 12) -> Index:
+    """A handful of the held-out clips, from the first video of each domain, scripted anew in seconds.
+
+    They are the whole set's: the same windows of the same two videos, some of which it left out.
+    """
+    root = Path(root)
+    amounts = {"train": Amount().train, "validate": Amount().val, "test": Amount().test}
+    shoots = [
+        shoot
+        for shoot in study.plan_videos(CLASSES, amounts, PRETRAINING, DOMAINS)
+        if (shoot.split, shoot.number) == ("test", 0)
+    ]
+    rows = [row for shoot in shoots for row in study.script_clips(shoot, str(root))[:clips]]
+    return Index(
+        name="synthvirat pre-training (probe)",
+        split="test",
+        root=root,
+        classes=CLASSES,
+        multi_label=True,
+        clips=tuple(study.clip_of(row | {"id": f"probe-{rank:02d}"}) for rank, row in enumerate(rows)),
+    )
 
 
 def drawn_size(clip: Clip) -> tuple[int, bool]:

@@ -99,7 +99,7 @@ def study(
             root=root,
             classes=chosen,
             multi_label=True,
-            clips=tuple(_clip(row) for row in facts["clips found"][split]),
+            clips=tuple(clip_of(row) for row in facts["clips found"][split]),
             notes=tuple(facts["short of"][split]),
         )
         for split in SPLITS
@@ -149,13 +149,13 @@ def _cast(
     classes: Sequence[str], clips: dict[str, int], seed: int, domains: Sequence[str], root: Path, workers: int | None
 ) -> tuple[dict[str, list[dict[str, Any]]], dict[str, list[str]]]:
     """Script every video, and choose the clips; a class of which a split has none gets further videos."""
-    shoots = list(_shoots(classes, clips, seed, domains))  # all of them, so that what cannot be had is said first
+    shoots = list(plan_videos(classes, clips, seed, domains))  # all of them, so that what cannot be had is said first
     jobs = cores() if workers is None else workers
     next_number = {(split, domain): 0 for split in SPLITS for domain in domains}
     rows: list[dict[str, Any]] = []
     for attempt in range(AGAIN + 1):
         tasks = [(shoot, str(root)) for shoot in shoots]
-        scripted = in_order(_scripted, tasks, jobs if len(tasks) > 1 else 0)
+        scripted = in_order(script_clips, tasks, jobs if len(tasks) > 1 else 0)
         rows += [row for part in track(scripted, "scripts", total=len(tasks), closing_line=False) for row in part]
         result, short, lacking = _balanced(rows, classes, clips, seed)
         if not any(lacking.values()):
@@ -172,7 +172,7 @@ def _short(asked: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:8]
 
 
-def _shoots(classes: Sequence[str], clips: dict[str, int], seed: int, domains: Sequence[str]) -> Iterator[Shoot]:
+def plan_videos(classes: Sequence[str], clips: dict[str, int], seed: int, domains: Sequence[str]) -> Iterator[Shoot]:
     for domain in domains:
         table, real = combos(domain), support(domain)
         for place, split in enumerate(SPLITS):
@@ -253,7 +253,7 @@ def _rarest(labels: Sequence[str], classes: Sequence[str], real: Mapping[str, in
     return min((label for label in labels if label in classes), key=lambda label: (real[label], label))
 
 
-def _scripted(shoot: Shoot, root: str) -> list[dict[str, Any]]:
+def script_clips(shoot: Shoot, root: str) -> list[dict[str, Any]]:
     """Place a video's vignettes, write its truth, and cut it on paper: a row a window, near-duplicates left out."""
     from tinylib.synth import actions
 
@@ -319,7 +319,7 @@ def _balanced(
     return result, short, lacking
 
 
-def _clip(row: dict[str, Any]) -> Clip:
+def clip_of(row: dict[str, Any]) -> Clip:
     side = row["box"][2] - row["box"][0]
     spot = "_".join(str(n) for n in (row["start"], row["end"], *row["box"]))
     domain = "virat" if row["domain"] == "V" else "meva"
