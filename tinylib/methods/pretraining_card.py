@@ -14,22 +14,24 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from tinylib import metrics, restore
+from tinylib.annotations.labels import CLASSES
 from tinylib.datasets.index import Index
-from tinylib.datasets.labels import CLASSES
 from tinylib.datasets.loading import ClipDataset, batches
 from tinylib.datasets.store import ClipStore
 from tinylib.errors import DataError
+from tinylib.evaluation import metrics
+from tinylib.evaluation.scores import Scores, predict
 from tinylib.files import sha256, write_json, write_text
-from tinylib.methods.pretraining import Lesson, PairViews, companion, network_of, sampler_of, transform_of
+from tinylib.methods import super_resolution
 from tinylib.methods.pretraining_data import FRAMES, HELD_SIZES, SIDE, PretrainingSet, probe
+from tinylib.methods.pretraining_lessons import Lesson, PairViews, companion, network_of, sampler_of, transform_of
 from tinylib.models import checkpoint, pretrained
 from tinylib.models.dvsr import ProgressiveDVSR
-from tinylib.predict import Scores, predict
-from tinylib.results import commit, device_name
-from tinylib.synth import study
+from tinylib.results.rows import commit
+from tinylib.synth import studies
 from tinylib.synth.plan import PRETRAINING
-from tinylib.train import FitResult
+from tinylib.training.loop import FitResult
+from tinylib.workers import device_name
 
 LIMITS = (
     "Taught on synthetic video alone (SynthVIRAT): a stand-in for Kinetics in our tables, no replacement for it on "
@@ -76,7 +78,7 @@ def publish(name: str, lesson: Lesson, network: nn.Module, result: FitResult, da
             "version": 2,
             "amount": asdict(data.amount),
             "digest": train.digest(),
-            "generator": study.GENERATOR,
+            "generator": studies.GENERATOR,
             "distinct": len(train) if lesson.classifier else data.amount.pairs,
             "seen": seen,
             "held-out clips": len(data.split("test")),
@@ -90,7 +92,7 @@ def publish(name: str, lesson: Lesson, network: nn.Module, result: FitResult, da
         "command": f"tinylib pretrain {name} --out DIR",
         "scores": scores,
         "by class": by_class,
-        "probe": probed(lesson, restored, *probe_stores(out / "probe", data.workers), out),
+        "probe": probed(lesson, restored, *probe_stores(out / "probe"), out),
         "limits": LIMITS,
     }
     write_text(out / f"{name}.md", page(facts))
@@ -172,7 +174,7 @@ def restoring(lesson: Lesson, network: nn.Module, data: PretrainingSet, out: Pat
 
 
 def pointing(lesson: Lesson, network: nn.Module, index: Index, data: PretrainingSet, out: Path) -> list[Row]:
-    """Of a foreground branch: the share of its map that lies on the actors, beside the share of the picture they take."""
+    """Of a foreground branch: the share of its map on the actors, beside the share of the picture they take."""
     store = data.plain(index, 14, sensor=True)
     mass, area = mass_on_actors(network, index, store, out)
     videos, rows = [clip.video_id for clip in index.clips], []
@@ -187,10 +189,10 @@ def pointing(lesson: Lesson, network: nn.Module, index: Index, data: Pretraining
 def mass_on_actors(
     branch: nn.Module, index: Index, store: ClipStore, folder: Path
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(clips,) of the map's mass on the actors, and of the picture that they take. folder: with the branch's generator."""
+    """(clips,) of the map's mass on the actors, and of the picture they take. folder: with the branch's generator."""
     generator = companion("progressive_dvsr_x4", folder)
     assert isinstance(generator, ProgressiveDVSR)
-    actors = torch.from_numpy(study.masks(index, SIDE, kept=FRAMES)).float()
+    actors = torch.from_numpy(studies.masks(index, SIDE, kept=FRAMES)).float()
     clips = ClipDataset(index, store=store, sampler="uniform", frames=FRAMES, size=None, views="centre")
     mass = []
     for batch in batches(clips, 16):
@@ -206,19 +208,19 @@ def psnr_of(lesson: Lesson, network: nn.Module, clips: ClipDataset) -> NDArray[n
     views, found = PairViews(scale).eval(), []
     for batch in batches(clips, 16):
         batch = views(batch)
-        for restorer in (network, restore.bicubic(scale)):
-            image = restore.restore(restorer, batch["video"])
+        for restorer in (network, super_resolution.bicubic(scale)):
+            image = super_resolution.restore(restorer, batch["video"])
             found.append(metrics.psnr(image, batch["high"]).mean(1).numpy())
     return np.stack([np.concatenate(found[::2]), np.concatenate(found[1::2])])
 
 
-def probe_stores(folder: Path, workers: int | None = 0) -> tuple[Index, dict[str, ClipStore]]:
+def probe_stores(folder: Path) -> tuple[Index, dict[str, ClipStore]]:
     """A handful of held-out clips, scripted and rendered anew in seconds: natural 14 px and clean 56 px."""
     index = probe(folder)
     stores = {}
     for label, size, sensor in (("natural 14 px", 14, True), ("clean 56 px", SIDE, False)):
         file = folder / f"{label.replace(' ', '-')}.store"
-        stores[label] = study.render(index, file, size, sensor=sensor, kept=FRAMES, workers=workers)
+        stores[label] = studies.render(index, file, size, sensor=sensor, kept=FRAMES, workers=0)
     return index, stores
 
 
@@ -251,7 +253,7 @@ def page(facts: Row) -> str:
     lines = [
         f"# {facts['name']}",
         "",
-        f"`{pretrained.spelled(lesson)}`, {facts['parameters']:,} parameters, float16, {facts['bytes'] / 1024:.0f} KiB.",
+        f"`{pretrained.spelled(lesson)}`, {facts['parameters']:,} parameters, float16, {facts['bytes'] // 1024} KiB.",
         "",
         f"Data: {clips['name']} (seed {clips['seed']}, digest {clips['digest']}): {clips['distinct']:,} clips, "
         f"{clips['seen']:,} seen in {lesson['epochs']} epochs. Places, cameras and actors are no benchmark's.",

@@ -2,7 +2,7 @@
 
 A balanced study of all 26 classes and both domains under the seed `PRETRAINING`, kept as clip stores of eight frames.
 How 8 to 112 px are covered: "mixed" draws a size for every clip, films it at that size, and brings it to 56 px, as a
-recogniser meets clips of all sizes. Three quarters of its clips are natural, at sizes from 8 to 112 px drawn evenly on a
+recogniser meets clips of all sizes. Three quarters of its clips are natural, of 8 to 112 px drawn evenly on a
 logarithmic scale; one quarter is clean at 56 px. "natural 14" and "clean 56" are aligned pairs for super-resolution.
 Held-out clips come from the study's test places, at each size by itself.
 """
@@ -17,13 +17,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tinylib.clusters import cores
+from tinylib.annotations.labels import CLASSES
 from tinylib.datasets.index import Clip, Index
-from tinylib.datasets.labels import CLASSES
 from tinylib.datasets.store import ClipStore, in_order, resize_video
 from tinylib.progress import track
-from tinylib.synth import study
+from tinylib.synth import studies
 from tinylib.synth.plan import DOMAINS, PRETRAINING
+from tinylib.workers import cores
 
 Video = NDArray[np.uint8]
 SIDE = 56  # px of the mixed store, and of the sharp clips
@@ -54,7 +54,7 @@ class PretrainingSet:
 
     def split(self, name: str) -> Index:
         amount = self.amount
-        return study.study(
+        return studies.study(
             self.root,
             train=amount.train,
             val=amount.val,
@@ -90,10 +90,19 @@ class PretrainingSet:
         index = self.split("test")
         return index, self.plain(index, size, sensor=sensor)
 
+    def prepare(self) -> None:
+        """Make all of it, before a network's threads run in this process: processes forked after that may never end."""
+        self.mixed()
+        self.natural(self.amount.pairs)
+        self.clean(self.amount.pairs)
+        self.held(SIDE, sensor=False)
+        for size in HELD_SIZES:
+            self.held(size, sensor=True)
+
     def plain(self, index: Index, size: int, *, sensor: bool) -> ClipStore:
         """The clips of an index at a size, natural or clean."""
         file = self._file(index, f"{'natural' if sensor else 'clean'}-{size}")
-        return study.render(index, file, size, sensor=sensor, kept=FRAMES, workers=self.workers)
+        return studies.render(index, file, size, sensor=sensor, kept=FRAMES, workers=self.workers)
 
     def _file(self, index: Index, kind: str) -> Path:
         return index.root / "stores" / f"{index.split}-{kind}-{FRAMES}-{index.digest()}.store"
@@ -108,17 +117,17 @@ def probe(root: str | Path, clips: int = 12) -> Index:
     amounts = {"train": Amount().train, "validate": Amount().val, "test": Amount().test}
     shoots = [
         shoot
-        for shoot in study.plan_videos(CLASSES, amounts, PRETRAINING, DOMAINS)
+        for shoot in studies.plan_videos(CLASSES, amounts, PRETRAINING, DOMAINS)
         if (shoot.split, shoot.number) == ("test", 0)
     ]
-    rows = [row for shoot in shoots for row in study.script_clips(shoot, str(root))[:clips]]
+    rows = [row for shoot in shoots for row in studies.script_clips(shoot, str(root))[:clips]]
     return Index(
         name="synthvirat pre-training (probe)",
         split="test",
         root=root,
         classes=CLASSES,
         multi_label=True,
-        clips=tuple(study.clip_of(row | {"id": f"probe-{rank:02d}"}) for rank, row in enumerate(rows)),
+        clips=tuple(studies.clip_of(row | {"id": f"probe-{rank:02d}"}) for rank, row in enumerate(rows)),
     )
 
 
@@ -133,7 +142,7 @@ def drawn_size(clip: Clip) -> tuple[int, bool]:
 
 def mixed(index: Index, file: str | Path, *, workers: int | None = None) -> ClipStore:
     """The clips of an index, each filmed at its `drawn_size` and brought to 56 px: bilinear upwards, area downwards."""
-    made: dict[str, Any] = {"mixed": MIXED_VERSION, "study": study.VERSION, "generator": study.GENERATOR}
+    made: dict[str, Any] = {"mixed": MIXED_VERSION, "study": studies.VERSION, "generator": studies.GENERATOR}
     made |= {"side": SIDE, "frames": FRAMES, "sizes": SIZES, "clean": CLEAN, "seed": PRETRAINING}
 
     def videos(start: int) -> Iterator[Any]:
@@ -146,5 +155,5 @@ def mixed(index: Index, file: str | Path, *, workers: int | None = None) -> Clip
 
 def _mixed(root: str, clip: Clip) -> Video:
     size, sensor = drawn_size(clip)
-    video = study.rendered(root, clip, (size, size), sensor, FRAMES)
+    video = studies.rendered(root, clip, (size, size), sensor, FRAMES)
     return resize_video(video, SIDE, "area" if size > SIDE else "bilinear")
