@@ -5,21 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from tinylib.methods.super_resolution import Restoration
 from tinylib.settings.parameters import EIGHT, Notebook, scaled
-
-
-class Restoration(NamedTuple):
-    """How super-resolution networks are made and trained (phase 1)."""
-
-    channels: int
-    blocks: int  # RRDBs of DVSR; progressive DVSR has one a stage
-    skip: bool  # DVSR too adds the upsampled input, and both start as that alone (released: no; else short runs copy)
-    frames: int
-    epochs: int  # multiple of 10: stages end with an epoch
-    batches: tuple[int, ...]  # by stage, the last one last
-    lr: float
-    schedule: str
-    fade: int  # iterations
 
 
 @dataclass(frozen=True, kw_only=True)
