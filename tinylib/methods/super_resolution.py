@@ -97,7 +97,7 @@ def generator(
     from_nothing: bool = False,
     validate: Callable[[Any], dict[str, float]] | None = None,
 ) -> Generator:
-    """A generator, built and taught by `settings.restoration` (TinyVIRAT, phase 1); called again after a kill, it goes on.
+    """A generator, built and taught by `settings.restoration` (TinyVIRAT, phase 1); killed and called again it goes on.
 
     kind: of `KINDS`. clips: reductions of them are its lessons, as in the paper; where they have a `high` store beside
     their own, that is the truth of the clips as they are. scale, seed: the settings' where None. crop:
