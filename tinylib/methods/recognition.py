@@ -100,7 +100,7 @@ def _truth(run: Scores) -> NDArray[Any]:
 def learn(
     build: Callable[[int], VideoClassifier],
     index: Index,
-    store: ClipStore,
+    store: ClipStore | None,
     feed: Feed,
     config: FitConfig,
     run_dir: str | Path,
@@ -111,12 +111,12 @@ def learn(
 ) -> Recognition:
     """Networks of `build(seed)`, each taught on these clips in run_dir-SEED; to be scored by `judge`.
 
-    config: its seed is replaced by each run's. No epochs leave the networks as they are built.
+    config: its seed is replaced by each run's. Without epochs, or a store, networks stay as built.
     """
     networks, fits = [], []
     for seed in seeds:
         network = build(seed)
-        if config.epochs:
+        if config.epochs and store is not None:
             result = fit(
                 Classify(network, loss="bce" if index.multi_label else "cross_entropy"),
                 feed.clips(index, store, seed=seed),
