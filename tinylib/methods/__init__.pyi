@@ -1,5 +1,6 @@
 from . import attention_transfer as attention_transfer
 from . import pairs as pairs
+from . import pointing as pointing
 from . import recipes as recipes
 from . import recognition as recognition
 from . import snapshots as snapshots
