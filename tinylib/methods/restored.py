@@ -73,6 +73,12 @@ class Splits:
             if name != "train" or self.learned
         }
 
+    def exam(self, clips: int | None) -> ClipDataset:
+        """So many test clips at the high resolution, spread evenly over the videos, to measure restorers on."""
+        index = spread(self.test, clips)
+        store = part(self.sharp["test"], self.test, index)
+        return ClipDataset(index, store=store, views="centre", sampler="strided", frames=self.frames, size=None)
+
     def seen(self) -> ClipDataset:
         """The clips to show: natural ones beside their truth ("high"), or the truth alone."""
         low = self.tiny["test"] if self.natural and self.tiny is not None else None
