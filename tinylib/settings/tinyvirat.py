@@ -113,6 +113,10 @@ class Restored(Studied):
     def seeded(self) -> range:
         return range(self.seed, self.seed + self.seeds)
 
+    def about(self) -> dict[str, Any]:
+        """What a run folder says of how its classifier began, so that none is gone on with that began elsewhere."""
+        return {"start": self.pretrained, "sharp_epochs": self.sharp_epochs}
+
     def feed(self) -> Feed:
         """Clips into classifiers: as they are stored, and the paper's reading."""
         return Feed(frames=self.restoration.frames, batch=self.batch)
