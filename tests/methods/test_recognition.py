@@ -60,12 +60,11 @@ def test_runs_are_taught_judged_and_thresholded(material, tmp_path):
 
 def test_without_epochs_networks_stay_as_they_are_and_copies_are_their_own(material, tmp_path):
     indexes, _ = material
-    none = FitConfig(epochs=0, batch_size=4, lr=1.0)
-    first = recognition.learn(build, indexes["train"], None, Feed(frames=4), none, tmp_path / "a", seeds=(0, 1))
+    first = recognition.learn(build, indexes["train"], None, Feed(frames=4), None, tmp_path / "a", seeds=(0, 1))
     assert first.fits == ()
     assert first.seconds == 0
     copies = recognition.learn(
-        recognition.copies(first), indexes["train"], None, Feed(frames=4), none, "", seeds=(0, 1)
+        recognition.copies(first), indexes["train"], None, Feed(frames=4), None, "", seeds=(0, 1)
     )
     for one, other in zip(first.networks, copies.networks, strict=True):
         assert one is not other

@@ -103,7 +103,7 @@ def learn(
     index: Index,
     store: ClipStore | None,
     feed: Feed,
-    config: FitConfig,
+    config: FitConfig | None,
     run_dir: str | Path,
     *,
     seeds: Sequence[int],
@@ -112,12 +112,12 @@ def learn(
 ) -> Recognition:
     """Networks of `build(seed)`, each taught on these clips in run_dir-SEED; to be scored by `judge`.
 
-    config: its seed is replaced by each run's. Without epochs, or a store, networks stay as built.
+    config: its seed is replaced by each run's. Without one, or without a store, networks stay as built.
     """
     networks, fits = [], []
     for seed in seeds:
         network = build(seed)
-        if config.epochs and store is not None:
+        if config is not None and store is not None:
             result = fit(
                 Classify(network, loss="bce" if index.multi_label else "cross_entropy"),
                 feed.clips(index, store, seed=seed),

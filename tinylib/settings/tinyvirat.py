@@ -104,11 +104,10 @@ class Restored(Studied):
         Restoration(32, 4, False, 16, 500, (64, 20), 2e-4, "constant", 200),
     )
 
-    def fitting(self, *, sharp: bool = False) -> FitConfig:
-        """Of a classifier: Adam (0.5, 0.9), as the paper."""
-        return FitConfig(
-            epochs=self.sharp_epochs if sharp else self.epochs, batch_size=self.batch, lr=self.lr, betas=(0.5, 0.9)
-        )
+    def fitting(self, *, sharp: bool = False) -> FitConfig | None:
+        """Of a classifier: Adam (0.5, 0.9), as the paper; None where it does not learn from such video."""
+        epochs = self.sharp_epochs if sharp else self.epochs
+        return FitConfig(epochs=epochs, batch_size=self.batch, lr=self.lr, betas=(0.5, 0.9)) if epochs else None
 
     def seeded(self) -> range:
         return range(self.seed, self.seed + self.seeds)
