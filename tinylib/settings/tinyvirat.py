@@ -97,7 +97,7 @@ class Restored(Studied):
     epochs: int = scaled(1, 0, 500)
     batch: int = scaled(8, 16, 24)
     lr: float = scaled(2e-3, 1e-3, 2e-4)
-    rendering: int = scaled(0, 2, 0)  # processes that restore clips; 0 is the notebook's own
+    rendering: int = scaled(0, 0, 0)  # processes that restore clips; 0 is the notebook's own
     restoration: Restoration = scaled(  # noqa: RUF009
         Restoration(4, 1, True, 8, 10, (4,), 3e-3, "cosine", 3),
         Restoration(8, 2, True, 8, 10, (8,), 1e-3, "cosine", 8, 2),
@@ -131,7 +131,7 @@ class ForegroundAttention(Restored):
     balanced: bool = scaled(True, True, False)  # SynthVIRAT: the shared study instead of the filmed long tail
     size: int = scaled(12, 14, 28)  # pixels of what super-resolution sees
     train: int | None = scaled(24, 320, None)  # clips of other data, drawn by seed
-    test: int | None = scaled(16, 600, None)  # clips that are judged; of the study spread evenly over the videos
+    test: int | None = scaled(16, 480, None)  # clips that are judged; of the study spread evenly over the videos
     large: int | None = scaled(8, 160, None)  # clips that teach super-resolution
     attention_epochs: int = scaled(2, 2, 100)
     sparsity: float = scaled(5e-3, 5e-3, 5e-4)  # both were released
@@ -161,7 +161,7 @@ class LowResolution(Restored):
     smallest: int = scaled(32, 56, 112)  # clips of other data that are smaller of themselves do not take part
     largest: int = scaled(3, 8, 26)  # classes of what multi-label data is read as
     train: int | None = scaled(16, None, None)  # clips, drawn by seed; of the study `portion` says it
-    test: int | None = scaled(12, 480, None)  # of the study spread evenly over the videos
+    test: int | None = scaled(12, 360, None)  # of the study spread evenly over the videos
     large: int | None = scaled(8, 96, None)  # clips that teach super-resolution
     measured: int | None = scaled(4, 120, None)  # test clips that it is measured on
     crop: int = scaled(32, 40, 112)
