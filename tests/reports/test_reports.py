@@ -5,7 +5,8 @@ import pytest
 
 from tinylib import reports
 from tinylib.errors import UsageError
-from tinylib.reports import pages
+from tinylib.files import locked
+from tinylib.reports import folders, graph, pages, runner, watch
 
 PARAMETERS = "profile: str = 'smoke'\nrun_dir: str = 'runs/x'\nscale: int = 4\nsize: float | None = None"
 
@@ -19,15 +20,17 @@ def write(folder, name, *code):
 
 
 @pytest.fixture
-def graph(monkeypatch):
-    monkeypatch.setattr(reports, "AFTER", {"02_b": ("01_a",), "03_c": ("02_b",), "05_e": ("*",)})
+def ordered(monkeypatch):
+    places = {"02_b": ("01_a",), "03_c": ("02_b",), "05_e": ("*",)}
+    for module in (graph, runner):
+        monkeypatch.setattr(module, "after", lambda name: places.get(name, ()))
 
 
 def plan(folder, only=(), **parameters):
     return reports.plan(folder, "smoke", only, folder / "out", parameters, force=False, remote=False)
 
 
-def test_the_graph_orders_the_notebooks(tmp_path, graph):
+def test_the_graph_orders_the_notebooks(tmp_path, ordered):
     for name in ("05_e", "03_c", "02_b", "01_a"):
         write(tmp_path, name)
     order = list(plan(tmp_path))
@@ -55,7 +58,7 @@ def test_wrong_calls_stop_before_anything_runs(tmp_path, only, parameters, says)
         reports.run(tmp_path / "out", "smoke", out=tmp_path / "out")
 
 
-def test_a_change_of_source_parameters_or_a_notebook_before_changes_the_fingerprint(tmp_path, graph):
+def test_a_change_of_source_parameters_or_a_notebook_before_changes_the_fingerprint(tmp_path, ordered):
     write(tmp_path, "01_a", "1")
     write(tmp_path, "02_b", "2")
     base, other = plan(tmp_path), plan(tmp_path, scale=8)
@@ -74,7 +77,7 @@ SHOW = "# Show two things\nfrom IPython.display import HTML\nprint('<one>', scal
 
 
 @pytest.mark.slow
-def test_run_shows_what_was_done_failed_died_and_waited_and_then_resumes(tmp_path, graph, capsys):
+def test_run_shows_what_was_done_failed_died_and_waited_and_then_resumes(tmp_path, ordered, capsys):
     write(tmp_path, "01_a", RESULT, SHOW)
     write(tmp_path, "02_b", "1 / 0", "'never'")
     write(tmp_path, "03_c", "'waits for 02'")
@@ -133,9 +136,9 @@ def test_a_notebook_that_hangs_is_stopped_with_its_kernel(tmp_path, monkeypatch)
     assert not [p for p in mine if "ipykernel_launcher" in " ".join(p.cmdline())]
 
 
-def test_an_interrupted_run_keeps_its_folder_and_other_settings_start_afresh(tmp_path, monkeypatch):
+def test_an_interrupted_run_keeps_its_folder_and_other_settings_start_afresh(tmp_path, monkeypatch, capsys):
     write(tmp_path, "01_a", "1")
-    monkeypatch.setattr(reports, "_papermill", lambda job: "stopped")
+    monkeypatch.setattr(runner, "_papermill", lambda job: "stopped")
     kept = tmp_path / "out/runs/01_a/log.jsonl"
     jobs = plan(tmp_path)
     reports.execute(jobs["01_a"])
@@ -145,6 +148,9 @@ def test_an_interrupted_run_keeps_its_folder_and_other_settings_start_afresh(tmp
     assert kept.exists()
     reports.execute(plan(tmp_path, scale=2)["01_a"])
     assert not kept.exists()
+    (before,) = (tmp_path / "out/runs").glob("01_a.before-*")  # finished or not, it is kept beside, and named
+    assert (before / "log.jsonl").read_text() == "half\n"
+    assert f"01_a: the run of before is kept as runs/{before.name}" in capsys.readouterr().out
 
 
 def test_long_logs_are_folded_away_and_short_ones_joined(tmp_path):
@@ -183,7 +189,7 @@ def test_pages_escape_what_they_show(tmp_path):
     assert pages.SYNTHETIC not in page
 
 
-def test_what_sums_up_runs_whatever_became_of_the_others_and_again_when_one_has_run(tmp_path, graph, monkeypatch):
+def test_what_sums_up_runs_whatever_became_of_the_others_and_again_when_one_has_run(tmp_path, ordered, monkeypatch):
     for name in ("01_a", "02_b", "05_e"):
         write(tmp_path, name, "1")
     ran = []
@@ -201,7 +207,7 @@ def test_what_sums_up_runs_whatever_became_of_the_others_and_again_when_one_has_
         return {name: status.state for name, status in done.items()}
 
     (tmp_path / "out").mkdir()
-    monkeypatch.setattr(reports, "_papermill", pretend)
+    monkeypatch.setattr(runner, "_papermill", pretend)
     assert call() == {"01_a": "failed", "02_b": "not run", "05_e": "done"}
     assert call() == {"01_a": "done", "02_b": "done", "05_e": "done"}
     assert ran == ["01_a", "05_e", "01_a", "02_b", "05_e"]
@@ -247,3 +253,127 @@ def test_tables_link_to_the_pages_beside_them(tmp_path):
     page = pages.notebook_page(tmp_path / "n.ipynb", reports.Status("n", "done"), {"03_baselines"})
     assert '<td><a href="03_baselines.html">03_baselines</a></td><td>04_x</td>' in page
     assert "<summary>parameters</summary>" in page
+
+
+def test_two_calls_do_not_share_a_folder(tmp_path):
+    write(tmp_path, "01_a", "1")
+    with locked(tmp_path / "out" / "reports"), pytest.raises(UsageError, match="in use by another process"):
+        reports.run(tmp_path, "smoke", out=tmp_path / "out")
+    assert not (tmp_path / "out" / "status").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("{", "not a status"),
+        ("[]", "no object"),
+        ('{"name": "01_a", "state": "done", "seconds": "long"}', "seconds: 'long'"),
+        ('{"name": "01_a", "state": "half"}', "name or state"),
+        ('{"name": "02_b", "state": "done"}', "name or state"),
+    ],
+)
+def test_a_foreign_status_counts_as_not_run_and_is_named(tmp_path, text, says):
+    (tmp_path / "status").mkdir()
+    (tmp_path / "status/01_a.json").write_text(text)
+    status = reports.read_status(tmp_path, "01_a")
+    assert (status.state, status.fingerprint) == ("not run", "")
+    assert "status/01_a.json" in status.error
+    assert says in status.error
+    assert "01_a.json" in pages.index_page(tmp_path, [status])
+
+
+def test_a_status_of_a_later_version_is_read(tmp_path):
+    (tmp_path / "status").mkdir()
+    (tmp_path / "status/01_a.json").write_text('{"name": "01_a", "state": "done", "seconds": 3, "mood": "good"}')
+    assert reports.read_status(tmp_path, "01_a").seconds == 3
+    assert reports.read_status(tmp_path, "02_b") is None
+
+
+def test_a_notebook_that_runs_says_so_and_one_that_was_killed_is_interrupted(tmp_path, monkeypatch):
+    write(tmp_path, "01_a", "1")
+    seen = []
+    monkeypatch.setattr(runner, "_papermill", lambda job: seen.append(reports.read_status(job.out, "01_a")) or "x")
+    reports.execute(plan(tmp_path)["01_a"])
+    assert seen[0].state == "running"
+    seen[0].write(tmp_path / "out")
+    assert '<span class="state running">running</span>' in pages.index_page(tmp_path / "out", seen)
+    runner._end_interrupted(tmp_path / "out")
+    status = reports.read_status(tmp_path / "out", "01_a")
+    assert (status.state, status.error) == ("failed", "interrupted")
+
+
+def test_what_a_notebook_is_at_is_one_line(tmp_path):
+    new = nbformat.v4
+    done, at = ({"papermill": {"status": status}} for status in ("completed", "running"))
+    cells = [new.new_markdown_cell("# T"), new.new_code_cell("x: int = 1", metadata=done)]
+    cells += [new.new_markdown_cell("## Training\n\nLong."), new.new_code_cell("# Fit it\nfit()", metadata=at)]
+    cells += [new.new_code_cell("show()", metadata={"papermill": {"status": "pending"}})]
+    (tmp_path / "notebooks").mkdir()
+    working = tmp_path / "notebooks/01_a.running.ipynb"
+    nbformat.write(new.new_notebook(cells=cells), working)
+    assert watch.position(working) == (2, 3, "Training: Fit it")
+    reports.Status("01_a", "running").write(tmp_path)
+    seen = {}
+    assert list(watch.lines(tmp_path, ["01_a", "02_b"], seen)) == ["01_a: cell 2 of 3, 1 to go · Training: Fit it"]
+    assert list(watch.lines(tmp_path, ["01_a"], seen)) == []
+    working.write_text("{half")
+    assert watch.position(working) is None
+
+
+def test_typed_parameters_are_read_as_each_notebook_declares_them(tmp_path):
+    write(tmp_path, "01_a", "1")
+    jobs = graph.plan(
+        tmp_path, "smoke", (), tmp_path / "out", {}, texts={"scale": "8", "size": "1e-1"}, force=False, remote=False
+    )
+    assert (jobs["01_a"].parameters["scale"], jobs["01_a"].parameters["size"]) == (8, 0.1)
+    with pytest.raises(UsageError, match=r"scale must be int, got '50%'"):
+        graph.plan(tmp_path, "smoke", (), tmp_path, {}, texts={"scale": "50%"}, force=False, remote=False)
+
+
+def test_a_training_that_has_ended_keeps_its_newest_checkpoint(tmp_path):
+    for run, ended in (("a", True), ("b", False)):
+        there = tmp_path / run / "checkpoints"
+        there.mkdir(parents=True)
+        for step in (10, 20):
+            (there / f"{step:09d}.safetensors").write_bytes(b"x" * 1000)
+            (there / f"{step:09d}.json").write_text("{}")
+        if ended:
+            (tmp_path / run / "model.safetensors").write_bytes(b"m")
+    assert folders.thin(tmp_path) == 1002
+    assert sorted(p.name for p in (tmp_path / "a/checkpoints").iterdir()) == ["000000020.json", "000000020.safetensors"]
+    assert len(list((tmp_path / "b/checkpoints").iterdir())) == 4
+    assert folders.spelled(folders.size(tmp_path)) == "3 kB"
+
+
+def test_names_in_a_styled_table_are_text_on_the_page(tmp_path):
+    import pandas as pd
+
+    frame = pd.DataFrame({"run <i>": ["<img src=x onerror=alert(1)>", "a &amp; b", "I3D > R3D"]})
+    book = nbformat.v4.new_notebook()
+    output = nbformat.v4.new_output("display_data", data={"text/html": frame.style.set_caption("<b>c").to_html()})
+    book.cells = [nbformat.v4.new_markdown_cell("# T"), nbformat.v4.new_code_cell("t", outputs=[output])]
+    nbformat.write(book, tmp_path / "n.ipynb")
+    page = pages.notebook_page(tmp_path / "n.ipynb", reports.Status("n", "done"))
+    assert "<img src=x" not in page
+    assert "&lt;img src=x onerror=alert(1)&gt;</td>" in page
+    assert "run &lt;i&gt;</th>" in page
+    assert "&lt;b&gt;c</caption>" in page
+    assert "I3D &gt; R3D</td>" in page
+
+
+def test_the_index_opens_with_what_became_of_the_claims(tmp_path):
+    from tinylib import results
+
+    native = "TinyVIRAT native 10-128 px (baseline: bicubic to 112x112)"
+    base = {"paper": "tinyvirat", "ref": "Table II", "input": native, "metric": "F1", "profile": "demo", "seeds": 3}
+    base |= {"data": "synthvirat", "commit": "abc", "device": "CPU"}
+    rows = [("I3D", 0.3), ("I3D + Prog. DVSR", 0.4), ("I3D + Prog. DVSR + Att.", 0.2)]
+    rows = [results.Row(row=name, value=v, low=v - 0.01, high=v + 0.01, **base) for name, v in rows]
+    results.record(tmp_path / "runs/05_foreground_attention", rows)
+    results.record(tmp_path / "runs/05_foreground_attention.before-2026-01-01-000000", rows[:1])
+    page = pages.index_page(tmp_path, [reports.Status("05_foreground_attention", "done")])
+    assert page.index("data:image/png;base64,") < page.index("<h2>What each paper is known for</h2>")
+    assert '<td class="value">+10.0</td>\n<td class="verdict yes">holds</td><td>unpaired</td>' in page
+    assert '<td class="verdict no">is reversed</td>' in page
+    assert "are earlier runs set aside (runs/NAME.before-DATE)" in page
+    assert "data:image" not in pages.index_page(tmp_path / "empty", [])

@@ -128,3 +128,42 @@ def test_the_demonstration_films_a_part_of_its_profile(monkeypatch, tmp_path):
     assert sum(getattr(resolve("demo", 900), split) for split in ("train", "validate", "test")) == pytest.approx(
         900, abs=2
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "hint", "value"),
+    [
+        ("1e-1", "float", 0.1),
+        ("1", "float", 1.0),
+        ("nan", "float", "nan"),  # left as text: the check refuses it by name
+        ("010", "int", 10),
+        ("1.5", "int", "1.5"),
+        ("2024-01-05", "str", "2024-01-05"),
+        ("on", "str", "on"),
+        ("true", "str", "true"),
+        ("", "str", ""),
+        ("50%", "str", "50%"),
+        ("'x'", "str", "'x'"),
+        ("null", "str", "null"),
+        ("on", "bool", True),
+        ("No", "bool", False),
+        ("1", "bool", "1"),
+        ("on", "str | None", "on"),
+        ("null", "str | None", None),
+        ("", "int | None", None),
+        ("", "str | None", ""),
+        ("7", "int | None", 7),
+        ("[1, 2]", "list[int]", [1, 2]),
+        ("[no, 2024-01-05]", "tuple[str, ...]", ["no", "2024-01-05"]),
+        ("[[8, 1e-1], [2, 3]]", "list[list[float]]", [[8.0, 0.1], [2.0, 3.0]]),
+        ("[1, x]", "list[int]", "[1, x]"),
+        ("28", "int | tuple[int, ...]", 28),
+        ("[28, 56]", "int | tuple[int, ...]", [28, 56]),
+        ("{a: 1}", "dict", {"a": 1}),
+        ("[1", "list[int]", "[1"),
+    ],
+)
+def test_typed_text_is_read_as_declared(text, hint, value):
+    read = parameters.parsed(text, hint)
+    assert read == value
+    assert type(read) is type(value)

@@ -1,4 +1,4 @@
-"""Two numbers of the same clips: their difference, its interval, and how many of many differences are more than luck."""
+"""Two numbers of the same clips: their difference, its interval, and which of many are more than luck."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def recorded(folder: Path, after: str, before: str, metric: str) -> Difference |
     return difference(_opened(folder, after), _opened(folder, before), metric)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)
 def _opened(folder: Path, name: str) -> Clips:
     return Clips.load(folder, name)
 

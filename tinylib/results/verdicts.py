@@ -10,7 +10,7 @@ import pandas as pd
 
 from tinylib.evaluation import pairing
 from tinylib.evaluation.intervals import spelled
-from tinylib.results.papers import JOIN, published
+from tinylib.results.paper_files import JOIN, published
 from tinylib.results.rows import Row
 from tinylib.results.tables import banner
 
@@ -23,7 +23,7 @@ NEEDED = 2  # seeds: one alone does not tell how much seeds differ
 def orderings(
     paper: str, ref: str, rows: Iterable[Row], *, pairs: Iterable[tuple[str, str]] | None = None
 ) -> pd.DataFrame:
-    """Which of the paper's orderings hold with ours: columns input, metric, claim, gaps, low, high, held, judged, p, ...
+    """Which of the paper's orderings hold with ours: input, metric, claim, the gaps, held, judged, p, ...
 
     Every pair of rows of one input, metric, dataset and profile that both sides have; or only the given `pairs`.
     our gap: the difference, in the paper's unit, with its 95% interval over source videos and seeds. held: 'yes' or
@@ -57,7 +57,7 @@ def orderings(
     return result
 
 
-def _setting(row: Row) -> tuple[str, ...]:
+def _setting(row: Row) -> tuple[str | float, ...]:
     return row.input, row.metric, row.data, row.profile
 
 
@@ -120,5 +120,6 @@ def tally(claims: pd.DataFrame) -> pd.Series:
         {"measured": len(claims)}
         | counts
         | {"paired": int((claims["judged"] == "paired").sum()), "by luck": round(0.05 * int(several.sum()), 1)}
-        | {f"{answer}, all sure": sure.count(answer) for answer in ("yes", "no")}
+        | {f"{answer}, all sure": sure.count(answer) for answer in ("yes", "no")},
+        dtype=object,
     )
