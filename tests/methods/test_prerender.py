@@ -142,3 +142,17 @@ def test_kept_frames_are_evenly_spread(low, tmp_path):
     index, store = low
     kept = super_resolution.super_resolved(None, store, index, tmp_path / "kept.store", **ASKED, keep=3)
     np.testing.assert_array_equal(kept[0], store[0][[0, 2, 4]])
+
+
+def test_a_network_that_has_just_learned_can_be_copied():
+    import copy
+
+    from tinylib.methods import prerender
+    from tinylib.models.dvsr import DVSR
+
+    network = DVSR(scale=2, channels=4, growth=4, blocks=1, spectral=True)
+    video = torch.rand(1, 3, 2, 6, 6)
+    network.train()(video).sum().backward()
+    network.eval()
+    twin = copy.deepcopy(prerender._detached(network)).eval()
+    torch.testing.assert_close(twin(video), network(video))

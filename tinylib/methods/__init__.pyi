@@ -1,6 +1,8 @@
 from . import attention_transfer as attention_transfer
 from . import pairs as pairs
+from . import pointing as pointing
 from . import recipes as recipes
+from . import recognition as recognition
 from . import snapshots as snapshots
 from . import super_resolution as super_resolution
 from .attention_transfer import READINGS as READINGS

@@ -130,7 +130,7 @@ def _spread(
     store, *rest = told
     told = (_absolute(store), *rest)
     if isinstance(restorer, nn.Module):
-        restorer = copy.deepcopy(restorer).cpu()
+        restorer = copy.deepcopy(_detached(restorer)).cpu()
     with connect(scheduler, workers) as client:
         network, how = client.scatter([restorer, told], broadcast=True, hash=False)
         ahead = 2 * max(1, len(client.nthreads()))
@@ -141,6 +141,18 @@ def _spread(
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+
+
+def _detached(network: nn.Module) -> nn.Module:
+    """The network without the graph of its last training step, which spectrally normed weights keep and none can copy.
+
+    Such weights are computed anew at each call.
+    """
+    for module in network.modules():
+        for name, value in list(vars(module).items()):
+            if isinstance(value, Tensor) and not value.is_leaf:
+                vars(module)[name] = value.detach()
+    return network
 
 
 def _absolute(store: ClipStore) -> ClipStore:
