@@ -1,0 +1,228 @@
+"""A study of attention transfer: which networks its tables need, and both stages of training, each network once."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinylib.annotations.labels import mirror_permutation
+from tinylib.datasets import motion
+from tinylib.datasets.index import Index
+from tinylib.datasets.loading import ClipDataset
+from tinylib.datasets.store import ClipStore
+from tinylib.errors import UsageError
+from tinylib.evaluation.scores import Scores, predict
+from tinylib.methods import pairs
+from tinylib.methods.attention_transfer import Backbone, Jitter, Scheme, features, schedule, transfer
+from tinylib.models.segments import SegmentNetwork
+from tinylib.training.loop import fit
+from tinylib.training.objectives.classify import Classify
+
+Stream = Literal["rgb", "motion", "fused"]
+Shape = tuple[int, int]
+Split = Literal["train", "labelled", "test", "unlabelled"]
+
+
+class Job(NamedTuple):
+    """One network of the study, up to the stage that it ends with."""
+
+    backbone: Backbone
+    size: Shape | None = None  # (height, width) of a student's video; None: the teacher
+    scheme: Scheme | None = None  # of stage 2; None: stage 1 alone
+    stream: Stream = "rgb"  # "fused": the mean of both streams' scores, no network of its own
+    fresh: bool = False  # starts from nothing, whatever the others start from
+
+    @property
+    def teacher(self) -> Job:
+        """Whom it learns from; a fresh student's teacher is not fresh."""
+        return Job(self.backbone, stream=self.stream)
+
+    @property
+    def alone(self) -> Job:
+        """Its own first stage."""
+        return self._replace(scheme=None)
+
+    @property
+    def parts(self) -> tuple[Job, ...]:
+        """The networks whose scores are its scores."""
+        return (self._replace(stream="rgb"), self._replace(stream="motion")) if self.stream == "fused" else (self,)
+
+    @property
+    def name(self) -> str:
+        """Of its run folder."""
+        size = "teacher" if self.size is None else pairs.named(self.size)
+        stage = "alone" if self.scheme is None else self.scheme.name
+        words = [self.backbone.network, f"{self.backbone.segments}x{self.backbone.length}", self.stream, size, stage]
+        return "-".join([*words, *(["fresh"] * self.fresh)])
+
+
+class Line(NamedTuple):
+    """A row of one of the paper's tables, and the network that fills it."""
+
+    table: str
+    row: str
+    job: Job
+
+
+@dataclass
+class TransferStudy:
+    """Networks by (job, seed), each trained once and kept in its run folder; scores and logs beside them.
+
+    settings: of notebook 07; its `begin` gives a network its starting weights, `begins` says whether there are any.
+    splits: "train" is what teachers learn from, "labelled" what students do, "unlabelled" is without labels.
+    """
+
+    settings: Any
+    splits: Mapping[Split, Index]
+    sizes: Sequence[Shape]
+    streams: Sequence[Stream] = ("rgb",)
+    stores: dict[tuple[Stream, Split, Shape | None], ClipStore] = field(default_factory=dict)
+    networks: dict[tuple[Job, int], SegmentNetwork] = field(default_factory=dict)
+    scores: dict[tuple[Job, int], Scores] = field(default_factory=dict)
+    logs: dict[tuple[Job, int], list[dict[str, float]]] = field(default_factory=dict)
+    seconds: dict[tuple[Job, int], float] = field(default_factory=dict)
+
+    def render(self, *, moving: Iterable[Shape | None] = ()) -> None:
+        """High resolution for the teacher, low for students; of the sizes `moving` also what moves in them."""
+        for name, index in self.splits.items():
+            high = pairs.high(self.settings, index, self.settings.high)
+            self.stores["rgb", name, None] = high
+            for size in self.sizes:
+                natural = self.settings.camera == "natural" and pairs.synthetic(self.settings)
+                self.stores["rgb", name, size] = (
+                    pairs.low(self.settings, index, size)
+                    if natural
+                    else pairs.degraded(self.settings, index, high, size)
+                )
+            for place in moving:
+                resolution = "high" if place is None else "low"
+                file = self.settings.runs / f"{index.split}-{self.settings.motion}-{resolution}.store"
+                self.stores["motion", name, place] = motion.moving(
+                    self.settings.motion, self.stores["rgb", name, place], index, file
+                )
+
+    def jitter(self, stream: Stream, *, labels: bool = True) -> Jitter:
+        """Windows and mirroring of a training batch; optical flow cannot be mirrored by its pixels."""
+        flip = 0.5 if stream == "rgb" else 0.5 * motion.MIRRORED[self.settings.motion]
+        mirror = mirror_permutation(self.splits["train"].classes) if labels else None
+        low, high = self.settings.jitter
+        return Jitter(scale=(low, high), flip=flip, mirror=mirror)
+
+    def clips(self, job: Job, split: Split, seed: int, *, teacher: bool = False, test: bool = False) -> ClipDataset:
+        """A split as the job's network sees it, its teacher's view beside it where asked for."""
+        return ClipDataset(
+            self.splits[split],
+            store=self.stores[job.stream, split, job.size],
+            high=self.stores[job.stream, split, None] if teacher else None,
+            sampler=job.backbone.sampler(),
+            frames=job.backbone.segments * job.backbone.length,
+            size=None,
+            seed=seed,
+            views="test" if test else "train",
+        )
+
+    def alone(self, job: Job, seed: int) -> SegmentNetwork:
+        """Stage 1: by cross-entropy, a teacher on all labelled clips and a student on those that are its own."""
+        if job.scheme is not None:
+            raise UsageError(f"{job.name}: stage 1 has no scheme")
+        if (job, seed) not in self.networks:
+            settings, student = self.settings, job.size is not None
+            network = job.backbone.make(
+                len(self.splits["train"].classes),
+                2 * seed + student,
+                reading=settings.reading,
+                size=settings.high if student else None,
+                initial="" if job.fresh else settings.initial_of(job.backbone),
+            )
+            if not job.fresh:
+                settings.begin(network, self.splits["train"].classes)
+            lessons = self.clips(job, "labelled" if student else "train", seed)
+            config = schedule(settings.epochs, batch=settings.batch, lr=settings.lr, seed=seed)
+            result = fit(
+                Classify(network, loss="cross_entropy"),
+                lessons,
+                config,
+                settings.runs / f"{job.name}-{seed}",
+                transform=self.jitter(job.stream),
+            )
+            self._note(job, seed, network, result.seconds, result.history)
+        return self.networks[job, seed]
+
+    def without_labels(self, job: Job, seed: int) -> SegmentNetwork:
+        """SAT and TAT alone, on clips without labels (section 3.3.1); students of one start share it."""
+        shared = job._replace(scheme=Scheme((0.0, 0.5, 0.5), unlabelled=True))
+        if (shared, seed) not in self.networks:
+            self._taught(shared, seed, self._begun(job, seed), supervised=False)
+        return self.networks[shared, seed]
+
+    def taught(self, job: Job, seed: int) -> SegmentNetwork:
+        """Stage 2: labels and the frozen teacher, weighed by the job's scheme."""
+        if (job, seed) not in self.networks:
+            assert job.scheme is not None
+            begun = self.without_labels(job, seed) if job.scheme.unlabelled else self._begun(job, seed)
+            self._taught(job, seed, begun, supervised=True)
+        return self.networks[job, seed]
+
+    def _begun(self, job: Job, seed: int) -> SegmentNetwork:
+        """What a second stage starts from: the first stage's student, or its teacher."""
+        return self.alone(job.teacher if self.settings.start == "teacher" and not job.fresh else job.alone, seed)
+
+    def _taught(self, job: Job, seed: int, begun: SegmentNetwork, *, supervised: bool) -> None:
+        settings = self.settings
+        student = copy.deepcopy(self.alone(job.alone, seed))
+        student.load_state_dict(begun.state_dict())
+        assert job.scheme is not None
+        epochs = settings.transfer_epochs if supervised else settings.unlabelled_epochs
+        objective = transfer(
+            student,
+            self.alone(job.teacher, seed),
+            job.scheme,
+            epochs,
+            supervised=supervised,
+            freeze_norms=not job.fresh and settings.begins(job.backbone),
+        )
+        result = fit(
+            objective,
+            self.clips(job, "labelled" if supervised else "unlabelled", seed, teacher=True),
+            schedule(epochs, batch=settings.batch, lr=settings.lr, seed=seed),
+            settings.runs / f"{job.name}{'' if supervised else '-without-labels'}-{seed}",
+            transform=self.jitter(job.stream, labels=supervised),
+        )
+        self._note(job, seed, student, result.seconds, result.history, judged=supervised)
+
+    def _note(
+        self,
+        job: Job,
+        seed: int,
+        network: SegmentNetwork,
+        seconds: float,
+        history: list[dict[str, float]],
+        *,
+        judged: bool = True,
+    ) -> None:
+        self.networks[job, seed], self.seconds[job, seed], self.logs[job, seed] = network, seconds, history
+        if judged:
+            exam = self.clips(job, "test", seed, test=True)
+            label = f"{job.name}-{seed}"
+            self.scores[job, seed] = predict(network, exam, batch_size=self.settings.batch, label=label)
+            self.scores[job, seed].save(self.settings.runs / label / "scores.npz")
+
+    def scored(self, job: Job, seed: int) -> Scores:
+        """Test scores of a job, the mean over its streams."""
+        each = [self.scores[part, seed] for part in job.parts]
+        return replace(each[0], scores=np.mean([scores.scores for scores in each], axis=0).astype(np.float32))
+
+    def spent(self, jobs: Iterable[Job], seeds: Iterable[int]) -> float:
+        """Seconds of training of the jobs' own last stages."""
+        wanted = {(part, seed) for job in jobs for part in job.parts for seed in seeds}
+        return sum(seconds for key, seconds in self.seconds.items() if key in wanted)
+
+    def looks(self, job: Job, seed: int, *, maps: bool) -> dict[str, NDArray[np.float32]]:
+        """`attention_transfer.features` of the job's network on the middle frames of the test clips."""
+        exam = self.clips(job, "test", seed, test=True)
+        return features(self.networks[job, seed], exam, batch_size=self.settings.batch, maps=maps)
