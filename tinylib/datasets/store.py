@@ -182,6 +182,24 @@ class ClipStore:
         return cls._made(index, Path(file), recipe, rendered, False)
 
     @classmethod
+    def part(cls, file: str | Path, index: Index, *, made: Mapping[str, Any]) -> ClipStore | None:
+        """The clips of `index` out of a rendered store that holds these and was made with `made`, else None.
+
+        Clips are told by their names, so `file` must be of the same dataset.
+        """
+        try:
+            whole = cls._read(Path(file))
+        except DataError:
+            return None
+        entries = {entry.clip_id: entry for entry in whole.entries}
+        if whole.recipe.get("made") != json.loads(json.dumps(made)) or any(
+            c.clip_id not in entries for c in index.clips
+        ):
+            return None
+        recipe = whole.recipe | {"index": index.digest()}
+        return cls(whole.file, recipe, tuple(entries[clip.clip_id] for clip in index.clips))
+
+    @classmethod
     def _made(
         cls, index: Index, file: Path, recipe: dict[str, Any], clips: Callable[[int], Iterator[Any]], missing: bool
     ) -> ClipStore:

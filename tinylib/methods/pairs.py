@@ -6,6 +6,7 @@ rendered small through the camera's sensor. Real data gives its own pixels, and 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from tinylib.datasets.degrade import Size, pair, surveillance
 from tinylib.datasets.index import Index
 from tinylib.datasets.statistics import sample
-from tinylib.datasets.store import ClipStore, resize_video
+from tinylib.datasets.store import ClipStore, locked, resize_video
 from tinylib.errors import UsageError
 from tinylib.methods import super_resolution
 from tinylib.progress import track
@@ -41,20 +42,22 @@ class Clips(Protocol):
 def splits(settings: Any) -> dict[str, Index]:
     """ "train", "val" and "test" of the notebook's data.
 
-    SynthVIRAT: a balanced study of `settings.classes` with `train_clips` and `test_clips` a class. Other data: its own
+    SynthVIRAT: the balanced study of both domains that all notebooks share, `train_clips`, `val_clips` and `test_clips`
+    a class, "train" being `portion` of them a class where that is not None. Other data: its own
     splits, at most `train_limit` and `test_limit` clips where the settings have these, in surveillance data only clips
     of `smallest` pixels and more; "val" is "test" where there is none.
     """
     if synthetic(settings):
-        return studies.study(
+        study = studies.study(
             settings.root,
             classes=settings.classes,
             train=settings.train_clips,
-            val=settings.test_clips,
+            val=getattr(settings, "val_clips", settings.test_clips),
             test=settings.test_clips,
             seed=settings.seed,
-            version=settings.version,
+            version=2,
         )
+        return study | {"train": portion(study["train"], getattr(settings, "portion", None), seed=settings.seed)}
     found = {"train": settings.split("train"), "test": settings.split(settings.evaluation)}
     for name, index in found.items():
         smallest, limit = getattr(settings, "smallest", 0), getattr(settings, f"{name}_limit", None)
@@ -64,15 +67,32 @@ def splits(settings: Any) -> dict[str, Index]:
     return {"train": found["train"], "val": found["test"], "test": found["test"]}
 
 
+def portion(index: Index, clips: int | None, *, seed: int = 0) -> Index:
+    """At most about so many clips of every class, drawn by seed, in index order; None is all.
+
+    A clip is taken while any of its classes has too few.
+    """
+    if clips is None:
+        return index
+    counts: Counter[str] = Counter()
+    places = []
+    for place in np.random.default_rng((seed, len(index))).permutation(len(index)).tolist():
+        names = index.clips[place].labels or ()
+        if any(counts[name] < clips for name in names):
+            counts.update(names)
+            places.append(place)
+    return index.select(sorted(places))
+
+
 def synthetic(settings: Clips) -> bool:
     return settings.data.startswith("synthvirat")
 
 
 def high(settings: Any, index: Index, size: Size) -> ClipStore:
     """Clips at high resolution; a size (height, width) that is not square is the centred part of that shape."""
-    file = settings.runs / f"{index.split}-high-{named(size)}.store"
     if synthetic(settings):
-        return studies.render(index, file, size, sensor=False, kept=settings.kept)
+        return rendered(settings, index, size, sensor=False)
+    file = settings.runs / f"{index.split}-high-{named(size)}.store"
     height, width = pair(size)
     made = {"pair": "high", "size": [height, width], "kept": settings.kept}
 
@@ -88,9 +108,25 @@ def high(settings: Any, index: Index, size: Size) -> ClipStore:
 def low(settings: Any, index: Index, size: Size) -> ClipStore:
     """The same frames at low resolution, as a far camera would have seen them."""
     if synthetic(settings):
-        file = settings.runs / f"{index.split}-low-{named(size)}.store"
-        return studies.render(index, file, size, sensor=True, kept=settings.kept)
+        return rendered(settings, index, size, sensor=True)
     return degraded(settings, index, high(settings, index, _larger(size, settings)), size)
+
+
+def rendered(settings: Any, index: Index, size: Size, *, sensor: bool) -> ClipStore:
+    """The study's clips of `index` through the sensor or clean, rendered once beside the study for all notebooks.
+
+    Clips that a store of more clips holds are taken from there. Notebooks that run side by side wait for each other.
+    """
+    folder, kind = index.root / "stores", "natural" if sensor else "clean"
+    stem = f"{index.split}-{kind}-{named(size)}-{settings.kept or 'all'}"
+    made = studies.recipe(size, sensor=sensor, kept=settings.kept)
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder / f".{stem}.lock"):
+        for file in sorted(folder.glob(f"{stem}-*.store")):
+            store = ClipStore.part(file, index, made=made)
+            if store is not None:
+                return store
+        return studies.render(index, folder / f"{stem}-{index.digest()}.store", size, sensor=sensor, kept=settings.kept)
 
 
 def degraded(settings: Any, index: Index, store: ClipStore, size: Size) -> ClipStore:

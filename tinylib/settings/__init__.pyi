@@ -11,6 +11,7 @@ from .parameters import check_parameters as check_parameters
 from .parameters import declared as declared
 from .parameters import home as home
 from .stat import AttentionTransfer as AttentionTransfer
+from .study import Studied as Studied
 from .summary import PapersVsOurs as PapersVsOurs
 from .tinyaction import Baseline as Baseline
 from .tinyaction import Baselines as Baselines

@@ -103,7 +103,7 @@ def render(
     kept: only so many frames a clip, evenly spaced. A size that is not square is the centred part of the square clip.
     """
     height, width = pair(size)
-    made = {"study": VERSION, "generator": GENERATOR, "size": [height, width], "sensor": sensor, "kept": kept}
+    made = recipe(size, sensor=sensor, kept=kept)
 
     def videos(start: int) -> Iterator[Any]:
         tasks = [(str(index.root), clip, (height, width), sensor, kept) for clip in index.clips[start:]]
@@ -112,6 +112,11 @@ def render(
         return iter(track(in_order(_rendered, tasks, jobs), label, total=len(tasks), closing_line=False))
 
     return ClipStore.render(index, file, videos, made=made)
+
+
+def recipe(size: Size, *, sensor: bool, kept: int | None) -> dict[str, Any]:
+    """What `render` makes a store with."""
+    return {"study": VERSION, "generator": GENERATOR, "size": list(pair(size)), "sensor": sensor, "kept": kept}
 
 
 def masks(index: Index, size: Size, *, kept: int | None) -> NDArray[np.bool_]:
