@@ -69,6 +69,13 @@ class Line(NamedTuple):
     job: Job
 
 
+def part_of(store: ClipStore, index: Index) -> ClipStore:
+    """A store's clips that `index` names, in its order, without copying them."""
+    entries = {entry.clip_id: entry for entry in store.entries}
+    chosen = tuple(entries[clip.clip_id] for clip in index.clips)
+    return ClipStore(store.file, store.recipe | {"index": index.digest()}, chosen)
+
+
 @dataclass
 class TransferStudy:
     """Networks by (job, seed), each trained once and kept in its run folder; scores and logs beside them.
@@ -80,31 +87,32 @@ class TransferStudy:
     settings: Any
     splits: Mapping[Split, Index]
     sizes: Sequence[Shape]
-    streams: Sequence[Stream] = ("rgb",)
     stores: dict[tuple[Stream, Split, Shape | None], ClipStore] = field(default_factory=dict)
     networks: dict[tuple[Job, int], SegmentNetwork] = field(default_factory=dict)
     scores: dict[tuple[Job, int], Scores] = field(default_factory=dict)
     logs: dict[tuple[Job, int], list[dict[str, float]]] = field(default_factory=dict)
     seconds: dict[tuple[Job, int], float] = field(default_factory=dict)
 
-    def render(self, *, moving: Iterable[Shape | None] = ()) -> None:
+    def render(self, *, moving: Sequence[Shape | None] = ()) -> None:
         """High resolution for the teacher, low for students; of the sizes `moving` also what moves in them."""
+        settings = self.settings
         for name, index in self.splits.items():
-            high = pairs.high(self.settings, index, self.settings.high)
+            if name == "labelled":  # of the training clips, whose pixels are there
+                continue
+            high = pairs.high(settings, index, settings.high)
             self.stores["rgb", name, None] = high
             for size in self.sizes:
-                natural = self.settings.camera == "natural" and pairs.synthetic(self.settings)
-                self.stores["rgb", name, size] = (
-                    pairs.low(self.settings, index, size)
-                    if natural
-                    else pairs.degraded(self.settings, index, high, size)
-                )
+                natural = settings.camera == "natural" and pairs.synthetic(settings)
+                small = pairs.low(settings, index, size) if natural else pairs.degraded(settings, index, high, size)
+                self.stores["rgb", name, size] = small
             for place in moving:
                 resolution = "high" if place is None else "low"
-                file = self.settings.runs / f"{index.split}-{self.settings.motion}-{resolution}.store"
-                self.stores["motion", name, place] = motion.moving(
-                    self.settings.motion, self.stores["rgb", name, place], index, file
-                )
+                file = settings.runs / f"{index.split}-{settings.motion}-{resolution}.store"
+                pictures = motion.moving(settings.motion, self.stores["rgb", name, place], index, file)
+                self.stores["motion", name, place] = pictures
+        labelled = self.splits["labelled"]
+        for stream, name, place in [key for key in self.stores if key[1] == "train"]:
+            self.stores[stream, "labelled", place] = part_of(self.stores[stream, name, place], labelled)
 
     def jitter(self, stream: Stream, *, labels: bool = True) -> Jitter:
         """Windows and mirroring of a training batch; optical flow cannot be mirrored by its pixels."""
