@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
-from tinylib.errors import DataError
+from tinylib.errors import DataError, UsageError
 
 
 @contextmanager
@@ -37,6 +37,27 @@ def atomic_path(target: str | Path) -> Iterator[Path]:
             os.close(directory)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(path: str | Path, *, wait: bool = True) -> Iterator[None]:
+    """Hold the lock of `path` (`.NAME.lock` beside it) among all processes of this machine.
+
+    wait=False: UsageError at once if another process, or thread, holds it.
+    """
+    from filelock import FileLock, Timeout
+
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path.with_name(f".{path.name}.lock"))
+    try:
+        lock.acquire(timeout=-1 if wait else 0)
+    except Timeout:
+        raise UsageError(f"{path}: in use by another process; wait until it ends") from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def write_text(target: str | Path, text: str) -> None:

@@ -2,6 +2,7 @@ from . import embedding as embedding
 from . import ensemble as ensemble
 from . import localisation as localisation
 from . import metrics as metrics
+from .clips import Clips as Clips
 from .ensemble import submit as submit
 from .folds import pooled as pooled
 from .metrics import f1 as f1

@@ -1,4 +1,6 @@
 from . import comparison as comparison
+from .log import Clips as Clips
+from .log import Log as Log
 from .papers import facts as facts
 from .papers import figures as figures
 from .papers import published as published

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import math
+import os
 import subprocess
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from pathlib import Path
+from typing import BinaryIO
 
 import pandas as pd
 
 from tinylib.errors import DataError
-from tinylib.files import write_text
+from tinylib.files import locked
 from tinylib.workers import device_name  # noqa: F401  # stands beside every number
 
 FILE = "results.jsonl"
+LATER = ("ran", "clips")  # fields of later versions: written where they say something
 KEY = ("paper", "ref", "row", "input", "metric", "profile", "data")  # what a rerun replaces
 
 
@@ -33,7 +35,7 @@ class Row:
     value: float
     low: float | None = None
     high: float | None = None
-    seeds: int = 1
+    seeds: int = 1  # 0: nothing about it is drawn (bicubic interpolation, a constant answer)
     n: int | None = None  # clips measured on
     profile: str
     data: str
@@ -41,6 +43,9 @@ class Row:
     commit: str
     seconds: float | None = None
     device: str
+    ran: str = ""  # what was run, where row and input are the paper's words for the join
+    clips: str = ""  # name of the per-clip scores it was computed from, in `clips/` beside the file (`Clips`)
+    folder: Path | None = field(default=None, compare=False)  # that its file is in; not written
 
     def __post_init__(self) -> None:
         for name in ("low", "high"):  # an interval that is not there: JSON has no NaN
@@ -49,14 +54,39 @@ class Row:
 
 
 def record(run_dir: str | Path, rows: Iterable[Row]) -> None:
-    """Put `rows` into run_dir/results.jsonl, each in place of an older one with its key; writers take turns."""
+    """Add `rows` to run_dir/results.jsonl, where the last of a key counts; writers take turns."""
     path = Path(run_dir) / FILE
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path.with_name(f".{FILE}.lock"), "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        kept = {_key(row): row for row in (load(path) if path.exists() else ())}
-        kept |= {_key(row): row for row in rows}
-        write_text(path, "".join(json.dumps(asdict(row), ensure_ascii=False) + "\n" for row in kept.values()))
+    lines = "".join(json.dumps(_written(row), ensure_ascii=False) + "\n" for row in rows)
+    with locked(path), open(path, "ab+") as file:
+        _drop_half_a_line(file)
+        file.write(lines.encode())
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _written(row: Row) -> dict[str, str | float | int | None]:
+    values = asdict(row)
+    return {k: v for k, v in values.items() if k != "folder" and (v or k not in LATER)}
+
+
+def _drop_half_a_line(file: BinaryIO) -> None:
+    """What a writer that was killed left of its last line; such a line is no result (see `load`)."""
+    file.seek(0)
+    text = file.read()
+    if text and not text.endswith(b"\n"):
+        tail = text[text.rfind(b"\n") + 1 :]
+        if _is_row(tail.decode(errors="replace")):
+            file.write(b"\n")
+        else:
+            file.truncate(len(text) - len(tail))
+
+
+def _is_row(line: str) -> bool:
+    try:
+        Row(**json.loads(line))
+    except (ValueError, TypeError):
+        return False
+    return True
 
 
 def rows_of(tables: Mapping[str, pd.DataFrame], like: Row) -> list[Row]:
@@ -73,19 +103,32 @@ def _key(row: Row) -> tuple[str, ...]:
 
 
 def load(where: str | Path | Iterable[str | Path]) -> list[Row]:
-    """The rows of results files, or of all below folders; DataError names a bad line."""
-    rows = []
+    """The rows of results files, or of all below folders, the last of each key; DataError names a bad line.
+
+    A last line without its end is what a killed writer left, and no result.
+    """
+    rows: list[Row] = []
     for place in [where] if isinstance(where, str | Path) else where:
         path = Path(place)
         if not path.exists():
             raise DataError(f"{path}: no results here")
         for file in sorted(path.rglob(FILE)) if path.is_dir() else [path]:
-            for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
-                try:
-                    rows.append(Row(**json.loads(line)))
-                except (ValueError, TypeError) as error:
-                    raise DataError(f"{file}:{number}: not a result row ({error})") from None
+            rows += _read(file)
     return rows
+
+
+def _read(file: Path) -> list[Row]:
+    latest: dict[tuple[str, ...], Row] = {}
+    lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
+    for number, line in enumerate(lines, start=1):
+        try:
+            row = Row(**json.loads(line), folder=file.parent)
+        except (ValueError, TypeError) as error:
+            if number == len(lines) and not line.endswith("\n"):
+                break
+            raise DataError(f"{file}:{number}: not a result row ({error})") from None
+        latest[_key(row)] = row
+    return list(latest.values())
 
 
 @cache
