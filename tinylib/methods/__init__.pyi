@@ -1,8 +1,10 @@
 from . import attention_transfer as attention_transfer
+from . import looking as looking
 from . import pairs as pairs
 from . import recipes as recipes
 from . import snapshots as snapshots
 from . import super_resolution as super_resolution
+from . import transfer_study as transfer_study
 from .attention_transfer import READINGS as READINGS
 from .attention_transfer import SCHEMES as SCHEMES
 from .attention_transfer import THIRD_OF_CE as THIRD_OF_CE
@@ -11,3 +13,5 @@ from .recipes import PARTS as PARTS
 from .recipes import RECIPES as RECIPES
 from .recipes import Budget as Budget
 from .recipes import Material as Material
+from .transfer_study import TransferJob as TransferJob
+from .transfer_study import TransferStudy as TransferStudy

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from tinylib.annotations.labels import mirror_permutation
@@ -16,9 +17,19 @@ from tinylib.datasets.index import Index
 from tinylib.datasets.loading import ClipDataset
 from tinylib.datasets.store import ClipStore
 from tinylib.errors import UsageError
+from tinylib.evaluation import metrics
 from tinylib.evaluation.scores import Scores, predict
 from tinylib.methods import pairs
-from tinylib.methods.attention_transfer import Backbone, Jitter, Scheme, features, schedule, transfer
+from tinylib.methods.attention_transfer import (
+    SCHEMES,
+    THIRD_OF_CE,
+    Backbone,
+    Jitter,
+    Scheme,
+    features,
+    schedule,
+    transfer,
+)
 from tinylib.models.segments import SegmentNetwork
 from tinylib.training.loop import fit
 from tinylib.training.objectives.classify import Classify
@@ -28,7 +39,7 @@ Shape = tuple[int, int]
 Split = Literal["train", "labelled", "test", "unlabelled"]
 
 
-class Job(NamedTuple):
+class TransferJob(NamedTuple):
     """One network of the study, up to the stage that it ends with."""
 
     backbone: Backbone
@@ -38,17 +49,17 @@ class Job(NamedTuple):
     fresh: bool = False  # starts from nothing, whatever the others start from
 
     @property
-    def teacher(self) -> Job:
+    def teacher(self) -> TransferJob:
         """Whom it learns from; a fresh student's teacher is not fresh."""
-        return Job(self.backbone, stream=self.stream)
+        return TransferJob(self.backbone, stream=self.stream)
 
     @property
-    def alone(self) -> Job:
+    def alone(self) -> TransferJob:
         """Its own first stage."""
         return self._replace(scheme=None)
 
     @property
-    def parts(self) -> tuple[Job, ...]:
+    def parts(self) -> tuple[TransferJob, ...]:
         """The networks whose scores are its scores."""
         return (self._replace(stream="rgb"), self._replace(stream="motion")) if self.stream == "fused" else (self,)
 
@@ -66,7 +77,19 @@ class Line(NamedTuple):
 
     table: str
     row: str
-    job: Job
+    job: TransferJob
+
+    @property
+    def input(self) -> str:
+        """The paper's word for what the network sees; for its teacher's 256 x 340 px whatever stands in for them."""
+        return "HR 256x340" if self.job.size is None else pairs.named(self.job.size)
+
+    @property
+    def metrics(self) -> dict[str, str]:
+        """Ours by the paper's name."""
+        if self.table == "Table 4":
+            return {"top-1": "HMDB51 accuracy"}
+        return {"top-1": "UCF101 Prec@1"} | ({"top-5": "UCF101 Prec@5"} if self.table == "Table 2" else {})
 
 
 def part_of(store: ClipStore, index: Index) -> ClipStore:
@@ -88,10 +111,10 @@ class TransferStudy:
     splits: Mapping[Split, Index]
     sizes: Sequence[Shape]
     stores: dict[tuple[Stream, Split, Shape | None], ClipStore] = field(default_factory=dict)
-    networks: dict[tuple[Job, int], SegmentNetwork] = field(default_factory=dict)
-    scores: dict[tuple[Job, int], Scores] = field(default_factory=dict)
-    logs: dict[tuple[Job, int], list[dict[str, float]]] = field(default_factory=dict)
-    seconds: dict[tuple[Job, int], float] = field(default_factory=dict)
+    networks: dict[tuple[TransferJob, int], SegmentNetwork] = field(default_factory=dict)
+    scores: dict[tuple[TransferJob, int], Scores] = field(default_factory=dict)
+    logs: dict[tuple[TransferJob, int], list[dict[str, float]]] = field(default_factory=dict)
+    seconds: dict[tuple[TransferJob, int], float] = field(default_factory=dict)
 
     def render(self, *, moving: Sequence[Shape | None] = ()) -> None:
         """High resolution for the teacher, low for students; of the sizes `moving` also what moves in them."""
@@ -121,7 +144,9 @@ class TransferStudy:
         low, high = self.settings.jitter
         return Jitter(scale=(low, high), flip=flip, mirror=mirror)
 
-    def clips(self, job: Job, split: Split, seed: int, *, teacher: bool = False, test: bool = False) -> ClipDataset:
+    def clips(
+        self, job: TransferJob, split: Split, seed: int, *, teacher: bool = False, test: bool = False
+    ) -> ClipDataset:
         """A split as the job's network sees it, its teacher's view beside it where asked for."""
         return ClipDataset(
             self.splits[split],
@@ -134,7 +159,7 @@ class TransferStudy:
             views="test" if test else "train",
         )
 
-    def alone(self, job: Job, seed: int) -> SegmentNetwork:
+    def alone(self, job: TransferJob, seed: int) -> SegmentNetwork:
         """Stage 1: by cross-entropy, a teacher on all labelled clips and a student on those that are its own."""
         if job.scheme is not None:
             raise UsageError(f"{job.name}: stage 1 has no scheme")
@@ -161,14 +186,14 @@ class TransferStudy:
             self._note(job, seed, network, result.seconds, result.history)
         return self.networks[job, seed]
 
-    def without_labels(self, job: Job, seed: int) -> SegmentNetwork:
+    def without_labels(self, job: TransferJob, seed: int) -> SegmentNetwork:
         """SAT and TAT alone, on clips without labels (section 3.3.1); students of one start share it."""
         shared = job._replace(scheme=Scheme((0.0, 0.5, 0.5), unlabelled=True))
         if (shared, seed) not in self.networks:
             self._taught(shared, seed, self._begun(job, seed), supervised=False)
         return self.networks[shared, seed]
 
-    def taught(self, job: Job, seed: int) -> SegmentNetwork:
+    def taught(self, job: TransferJob, seed: int) -> SegmentNetwork:
         """Stage 2: labels and the frozen teacher, weighed by the job's scheme."""
         if (job, seed) not in self.networks:
             assert job.scheme is not None
@@ -176,11 +201,11 @@ class TransferStudy:
             self._taught(job, seed, begun, supervised=True)
         return self.networks[job, seed]
 
-    def _begun(self, job: Job, seed: int) -> SegmentNetwork:
+    def _begun(self, job: TransferJob, seed: int) -> SegmentNetwork:
         """What a second stage starts from: the first stage's student, or its teacher."""
         return self.alone(job.teacher if self.settings.start == "teacher" and not job.fresh else job.alone, seed)
 
-    def _taught(self, job: Job, seed: int, begun: SegmentNetwork, *, supervised: bool) -> None:
+    def _taught(self, job: TransferJob, seed: int, begun: SegmentNetwork, *, supervised: bool) -> None:
         settings = self.settings
         student = copy.deepcopy(self.alone(job.alone, seed))
         student.load_state_dict(begun.state_dict())
@@ -205,7 +230,7 @@ class TransferStudy:
 
     def _note(
         self,
-        job: Job,
+        job: TransferJob,
         seed: int,
         network: SegmentNetwork,
         seconds: float,
@@ -220,17 +245,38 @@ class TransferStudy:
             self.scores[job, seed] = predict(network, exam, batch_size=self.settings.batch, label=label)
             self.scores[job, seed].save(self.settings.runs / label / "scores.npz")
 
-    def scored(self, job: Job, seed: int) -> Scores:
+    def scored(self, job: TransferJob, seed: int) -> Scores:
         """Test scores of a job, the mean over its streams."""
         each = [self.scores[part, seed] for part in job.parts]
         return replace(each[0], scores=np.mean([scores.scores for scores in each], axis=0).astype(np.float32))
 
-    def spent(self, jobs: Iterable[Job], seeds: Iterable[int]) -> float:
+    def spent(self, jobs: Iterable[TransferJob], seeds: Iterable[int]) -> float:
         """Seconds of training of the jobs' own last stages."""
         wanted = {(part, seed) for job in jobs for part in job.parts for seed in seeds}
         return sum(seconds for key, seconds in self.seconds.items() if key in wanted)
 
-    def looks(self, job: Job, seed: int, *, maps: bool) -> dict[str, NDArray[np.float32]]:
+    def looks(self, job: TransferJob, seed: int, *, maps: bool) -> dict[str, NDArray[np.float32]]:
         """`attention_transfer.features` of the job's network on the middle frames of the test clips."""
         exam = self.clips(job, "test", seed, test=True)
         return features(self.networks[job, seed], exam, batch_size=self.settings.batch, maps=maps)
+
+
+def gains(study: TransferStudy, lines: Iterable[Line], seeds: Sequence[int]) -> pd.DataFrame:
+    """Prec@1 that each row gained over its own student without transfer, and over the control with a third of CE.
+
+    Paired clip by clip, with 95% intervals over source videos and seeds: a row (table, row, input, over, value, low,
+    high, verdict) for each gain. A student from nothing is held against a student from nothing.
+    """
+    truth, index = study.splits["test"].targets(), study.splits["test"]
+    videos, rows = [clip.video_id for clip in index.clips], []
+    for line in lines:
+        for over in ("Student", THIRD_OF_CE):
+            rival = line.job._replace(scheme=SCHEMES[over])
+            known = all((part, seed) in study.scores for part in rival.parts for seed in seeds)
+            if line.job.scheme in (None, SCHEMES["Student"], rival.scheme) or not known:
+                continue
+            right = [[study.scored(job, seed).scores.argmax(1) == truth for seed in seeds] for job in (line.job, rival)]
+            value, low, high = metrics.paired(np.array(right[0], float), np.array(right[1], float), videos)
+            verdict = "no interval" if np.isnan(low) else "decided" if low > 0 or high < 0 else "within noise"
+            rows.append((line.table, line.row, line.input, over, value, low, high, verdict))
+    return pd.DataFrame(rows, columns=["table", "row", "input", "over", "value", "low", "high", "verdict"])

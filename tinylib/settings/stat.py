@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from tinylib.datasets.motion import MOTIONS
 from tinylib.errors import UsageError
 from tinylib.methods.attention_transfer import READINGS, SCHEMES, THIRD_OF_CE, WEIGHTINGS, Backbone
-from tinylib.methods.transfer_study import Job, Line, Shape
+from tinylib.methods.transfer_study import Line, Shape, TransferJob
 from tinylib.settings.parameters import home, scaled
 from tinylib.settings.study import Studied
 
@@ -103,26 +103,26 @@ class AttentionTransfer(Studied):
         first, small, rows = self.backbones[0], self.pixels, []
         student, both = SCHEMES["Student"], SCHEMES["SAT+TAT"]
         if "Table 1" in self.tables:
-            rows += [Line("Table 1", row, Job(first, small, scheme)) for row, scheme in WEIGHTINGS.items()]
+            rows += [Line("Table 1", row, TransferJob(first, small, scheme)) for row, scheme in WEIGHTINGS.items()]
         if "Table 2" in self.tables:
             for height, width in self.sizes:
                 for row, scheme in (("Before", student), ("After", both)):
-                    rows.append(Line("Table 2", row, Job(first, (height, width), scheme)))
+                    rows.append(Line("Table 2", row, TransferJob(first, (height, width), scheme)))
         whole = "Table 3" in self.tables
         for backbone in self.backbones if whole else self.backbones[:1]:
-            rows.append(Line("Table 3", f"Teacher | {backbone.row}", Job(backbone)))
+            rows.append(Line("Table 3", f"Teacher | {backbone.row}", TransferJob(backbone)))
             for row in self.rows if whole else ("Student", self.rows[-1]):
-                rows.append(Line("Table 3", f"{row} | {backbone.row}", Job(backbone, small, SCHEMES[row])))
+                rows.append(Line("Table 3", f"{row} | {backbone.row}", TransferJob(backbone, small, SCHEMES[row])))
         if whole and self.begins(first):
             for row in ("Student", self.rows[-1]):
                 name = f"{row}, from nothing | {first.row}"
-                rows.append(Line("Table 3", name, Job(first, small, SCHEMES[row], fresh=True)))
+                rows.append(Line("Table 3", name, TransferJob(first, small, SCHEMES[row], fresh=True)))
         return rows + (self._streams() if "Table 4" in self.tables else [])
 
     def _streams(self) -> list[Line]:
         """Table 4: both streams fused, and each alone."""
         streams = next((b for b in self.backbones if b[1:] == self.streams[1:]), self.streams)
-        fused = Job(streams, self.pixels, stream="fused")
+        fused = TransferJob(streams, self.pixels, stream="fused")
         rows = {"R2PLUS1D-34 [23] (CVPR'18)": SCHEMES["Student"], "Ours (R2PLUS1D-34)": SCHEMES[self.rows[-1]]}
         notes = (("", fused), (", RGB alone", fused.parts[0]), (f", {self.motion} alone", fused.parts[1]))
         return [
@@ -131,6 +131,6 @@ class AttentionTransfer(Studied):
             for row, scheme in rows.items()
         ]
 
-    def jobs(self, lines: Iterable[Line]) -> list[Job]:
+    def jobs(self, lines: Iterable[Line]) -> list[TransferJob]:
         """The networks behind the rows, each once."""
         return list(dict.fromkeys(part for line in lines for part in line.job.parts))
