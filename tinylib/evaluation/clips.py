@@ -14,6 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 from tinylib.errors import DataError, UsageError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from tinylib.evaluation.scores import Scores
 
 Floats = NDArray[np.float64]
@@ -57,14 +59,31 @@ class Clips:
             object.__setattr__(self, name, value)
 
     @classmethod
-    def of(cls, runs: Sequence[Scores], thresholds: ArrayLike | None = None) -> Self:
-        """Of equal runs with other seeds on one split, seed by seed."""
+    def of(cls, runs: Sequence[Scores], validation: Sequence[Scores] = ()) -> Self:
+        """Of equal runs with other seeds on one split; `validation`: theirs on clips that thresholds are fitted on."""
+        from tinylib.evaluation.ensemble import fit_thresholds
+
         first = runs[0]
         if any(run.clip_ids != first.clip_ids for run in runs):
             raise DataError("clips: the runs were measured on different clips")
-        if first.targets is None:
-            raise DataError(f"clips: the labels of {first.name} {first.split} are withheld")
-        return cls(np.stack([run.scores for run in runs]), first.video_ids, first.targets, thresholds)
+        if any(run.targets is None for run in (first, *validation)):
+            raise DataError(f"clips: the labels of {first.name} are withheld")
+        if validation and len(validation) != len(runs):
+            raise UsageError(f"clips: {len(runs)} runs, and {len(validation)} of them on validation clips")
+        if any((run.name, run.split) == (first.name, first.split) for run in validation):
+            raise UsageError(f"clips: thresholds are to be fitted on other clips than those of {first.split}")
+        cuts = [fit_thresholds(run.scores, np.asarray(run.targets)) for run in validation] or None
+        return cls(np.stack([run.scores for run in runs]), first.video_ids, first.targets, cuts)
+
+    def table(self, *, n: int = 1000, seed: int = 0) -> pd.DataFrame:
+        """`metrics.evaluate` of them, with F1 at the fitted thresholds beside F1 at one half; or the mean value."""
+        from tinylib.evaluation import metrics
+
+        if self.targets is None:
+            raise UsageError("clips: values without targets have no table of metrics; their mean is the number")
+        return metrics.evaluate(
+            np.asarray(self.scores), self.targets, self.groups, fitted=self.thresholds, n=n, seed=seed
+        )
 
     @property
     def seeds(self) -> int:

@@ -218,6 +218,7 @@ def evaluate(
     groups: ArrayLike,
     *,
     threshold: ArrayLike = 0.5,
+    fitted: ArrayLike | None = None,
     n: int = 1000,
     seed: int = 0,
     level: float = 0.95,
@@ -227,8 +228,11 @@ def evaluate(
     scores: (N, classes), or (seeds, N, classes) of equal runs with other seeds: the value is then the mean over the
     seeds, and each resample draws source videos and, among them, seeds. One source video alone has no interval (NaN).
     A class that a resample lacks keeps its value of the whole split; the interval is that of `around`, within [0, 1].
+    fitted: thresholds from other clips, (classes,) or (seeds, classes), for a line "F1 (fitted)" beside F1.
     """
     found = _resampled(scores, targets, groups, threshold, n, seed)
+    if fitted is not None:
+        found |= {"F1 (fitted)": _f1_at(scores, targets, groups, fitted, n, seed)}
     seeds = len(next(iter(found.values())))
     return _spread(found, groups, seed, level, 0.0).assign(seeds=seeds, n=len(np.asarray(targets)))
 
@@ -269,6 +273,22 @@ def _resampled(
     weights = np.concatenate([np.ones((1, runs.shape[1])), resamples(groups, n, seed)])
     table = [_summaries(run, truth, threshold, weights) for run in runs]
     return {metric: np.stack([run[metric] for run in table]) for metric in table[0]}
+
+
+def _f1_at(
+    scores: ArrayLike | Sequence[ArrayLike], targets: ArrayLike, groups: ArrayLike, cuts: ArrayLike, n: int, seed: int
+) -> Floats:
+    """Macro F1 at thresholds of each run's own, (seeds, 1 + n) as `_resampled`."""
+    runs, truth = np.asarray(scores, dtype=np.float64), np.asarray(targets)
+    runs = runs[None] if runs.ndim == 2 else runs
+    each = np.broadcast_to(np.asarray(cuts, dtype=np.float64), (len(runs), runs.shape[-1]))
+    weights = np.concatenate([np.ones((1, runs.shape[1])), resamples(groups, n, seed)])
+    return np.stack(
+        [
+            precision_recall_f1(run, truth, threshold=cut, weights=weights, absent="keep")[:, 2]
+            for run, cut in zip(runs, each, strict=True)
+        ]
+    )
 
 
 def _spread(found: Mapping[str, Floats], groups: ArrayLike, seed: int, level: float, least: float) -> pd.DataFrame:

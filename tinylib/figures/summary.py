@@ -7,11 +7,9 @@ import pandas as pd
 
 from tinylib.figures.style import BLACK, BLUE, ORANGE, PALETTE, Figure, axes_grid, styled
 
-SAID = {  # column of `summary.verdicts` -> colour and words
+SAID = {  # column of `comparison.verdicts` -> colour and words
     "yes": (BLUE, "holds"),
-    "leans yes": ("#9cc9e8", "leans that way"),
-    "tie": ("#b8c0c8", "tie"),
-    "leans no": ("#f3c6a5", "leans the other way"),
+    "open": ("#b8c0c8", "open"),
     "no": (ORANGE, "is reversed"),
     "not measured": ("#e9edf1", "not measured"),
 }
@@ -19,7 +17,7 @@ SAID = {  # column of `summary.verdicts` -> colour and words
 
 @styled
 def verdicts(table: pd.DataFrame, *, title: str = "The papers' orderings in our runs") -> Figure:
-    """One bar a table: shares of its orderings that hold, lean, fail or are not measured (`summary.verdicts`)."""
+    """One bar a table: shares of its orderings that hold, are open, reversed or not measured (`verdicts`)."""
     lines = [line for line in table.to_dict("records") if line["orderings"]]
     figure, grid = axes_grid(size=(9, 1.3 + 0.32 * max(1, len(lines))))
     axes = grid[0, 0]
@@ -46,7 +44,7 @@ def verdicts(table: pd.DataFrame, *, title: str = "The papers' orderings in our 
 
 @styled
 def paper_gaps(table: pd.DataFrame) -> Figure:
-    """Each measured ordering: the paper's gap against ours, in points (`summary.gaps`); filled where intervals part."""
+    """Each measured ordering: the paper's gap against ours, in points (`comparison.gaps`); filled if decided."""
     figure, grid = axes_grid(size=(7.5, 4.4))
     axes = grid[0, 0]
     axes.axhline(0, color=BLACK, linewidth=1)

@@ -12,6 +12,7 @@ from .rows import load as load
 from .rows import record as record
 from .rows import rows_of as rows_of
 from .tables import banner as banner
-from .tables import orderings as orderings
 from .tables import shown as shown
 from .tables import table as table
+from .verdicts import orderings as orderings
+from .verdicts import tally as tally

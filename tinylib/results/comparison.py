@@ -15,10 +15,10 @@ import pandas as pd
 from tinylib.evaluation.metrics import spelled
 from tinylib.results.papers import JOIN, facts, published
 from tinylib.results.rows import FILE, Row, load
-from tinylib.results.tables import banner, orderings
+from tinylib.results.tables import banner
 from tinylib.results.tables import table as paper_table
+from tinylib.results.verdicts import ANSWERS, COLUMNS, orderings, tally
 
-ANSWERS = ("yes", "leans yes", "tie", "leans no", "no")
 DIGITS = {"%": 1, "ratio": 3}
 HERE = "12_papers_vs_ours"  # its own rows are about the others'
 
@@ -172,7 +172,7 @@ def claims(paper: str, ref: str, runs: Sequence[Run]) -> pd.DataFrame:
         for run in sorted(runs, key=lambda run: -len(run.of(paper, ref)))
         if run.of(paper, ref)
     ]
-    columns = ["input", "metric", "claim", "paper gap", "our gap", "held", "data", "profile", "notebook"]
+    columns = [*COLUMNS, "notebook"]
     found = pd.concat([part for part in parts if len(part)] or [pd.DataFrame(columns=columns)])
     found = found.drop_duplicates(["input", "metric", "claim", "data", "profile"])
     found = found.sort_values("paper gap", ascending=False, kind="stable", ignore_index=True)
@@ -190,48 +190,52 @@ def possible(paper: str, ref: str) -> int:
 
 
 def verdicts(runs: Sequence[Run]) -> pd.DataFrame:
-    """One line a table whose rows compete, dataset and profile: how many of its orderings hold, lean, fail, are open.
+    """One line a table whose rows compete, dataset and profile: how many of its orderings hold, are open, reversed.
 
-    Columns: paper, ref, shows, data, profile, orderings, yes, leans yes, tie, leans no, no, not measured.
+    Columns: paper, ref, shows, data, profile, orderings, yes, open, no, not measured, paired.
     """
-    lines: list[dict[str, Any]] = []
+    lines: list[dict[str, str | int]] = []
     for fact in facts("tables"):
         if not fact["contest"]:
             continue
         paper, ref = fact["paper"], fact["ref"]
-        whole, found = possible(paper, ref), claims(paper, ref, runs)
-        for (data, profile), group in found.groupby(["data", "profile"]) if len(found) else [(("", ""), found)]:
+        whole, every = possible(paper, ref), claims(paper, ref, runs)
+        for (data, profile), group in every.groupby(["data", "profile"]) if len(every) else [(("", ""), every)]:
             counts = {answer: int((group["held"] == answer).sum()) for answer in ANSWERS}
             lines.append(
                 {"paper": paper, "ref": ref, "shows": fact["shows"], "data": data, "profile": profile}
                 | {"orderings": whole, **counts, "not measured": whole - sum(counts.values())}
+                | {"paired": int((group["judged"] == "paired").sum())}
             )
     return pd.DataFrame(lines)
 
 
 def gaps(runs: Sequence[Run]) -> pd.DataFrame:
-    """Every ordering that was measured, gaps in points of a rate: paper, ref, claim, paper gap, our gap, held, data."""
+    """Every ordering that was measured, gaps in points of a rate: paper, ref, and the columns of `claims`."""
     parts = []
     for fact in facts("tables"):
-        found = claims(fact["paper"], fact["ref"], runs)
-        if fact["contest"] and len(found):
+        every = claims(fact["paper"], fact["ref"], runs)
+        if fact["contest"] and len(every):
             ratio = (published(fact["paper"], fact["ref"])["unit"] == "ratio").any()
-            scaled = found[["paper gap", "our gap"]].astype(float) * (100 if ratio else 1)
-            parts.append(found.assign(paper=fact["paper"], ref=fact["ref"], **scaled))
-    columns = [
-        "paper",
-        "ref",
-        "input",
-        "metric",
-        "claim",
-        "paper gap",
-        "our gap",
-        "held",
-        "data",
-        "profile",
-        "notebook",
-    ]
+            scaled = every[["paper gap", "our gap", "low", "high"]].astype(float) * (100 if ratio else 1)
+            parts.append(every.assign(paper=fact["paper"], ref=fact["ref"], **scaled))
+    columns = ["paper", "ref", *COLUMNS, "notebook"]
     return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
+
+
+def summary(every: pd.DataFrame) -> str:
+    """Two sentences on orderings (`gaps`): how many hold, are open or reversed, and what luck would do of it."""
+    if not len(every):
+        return "No ordering of the papers has been measured yet."
+    counts = tally(every)
+    said = (
+        f"Of {len(every)} orderings measured {counts['yes']} hold, {counts['no']} are reversed and "
+        f"{counts['open']} are open; {counts['paired']} were judged by paired differences."
+    )
+    return said + (
+        f" If no two networks differed, about {counts['by luck']:g} would be decided by luck; taken all together "
+        f"(Holm) {counts['yes, all sure']} hold and {counts['no, all sure']} are reversed."
+    )
 
 
 def remarks(paper: str, ref: str) -> list[str]:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
-from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
-if TYPE_CHECKING:
-    pass
 from tinylib.results.papers import JOIN, published
 from tinylib.results.rows import Row
 
@@ -66,37 +63,3 @@ def shown(frame: pd.DataFrame, *, digits: int = 2) -> Any:
 
 def _is_words(value: object) -> bool:
     return isinstance(value, str) and any(letter.isalpha() for letter in value)
-
-
-def orderings(
-    paper: str, ref: str, rows: Iterable[Row], *, pairs: Iterable[tuple[str, str]] | None = None
-) -> pd.DataFrame:
-    """Which of the paper's orderings hold with ours: columns input, metric, claim, paper gap, our gap, held.
-
-    Every pair of rows of one input, metric, dataset and profile that both sides have; or only the given `pairs`.
-    held: 'yes' or 'no' where the two intervals do not meet, 'leans yes' or 'leans no' where they do (or are unknown),
-    'tie' where ours are equal.
-    """
-    both = table(paper, ref, rows)
-    numbers = both.assign(paper=pd.to_numeric(both["paper"], errors="coerce")).dropna(subset=["paper", "ours"])
-    wanted = None if pairs is None else {frozenset(pair) for pair in pairs}
-    found: list[dict[str, Any]] = []
-    for (source, metric, data, profile), group in numbers.groupby(["input", "metric", "data", "profile"], sort=False):
-        for one, other in combinations(group.to_dict("records"), 2):
-            if wanted is not None and frozenset((one["row"], other["row"])) not in wanted:
-                continue
-            small, large = (one, other) if one["paper"] <= other["paper"] else (other, one)
-            if small["paper"] == large["paper"]:
-                continue
-            gap = large["ours"] - small["ours"]
-            apart = large["low"] > small["high"] or small["low"] > large["high"]
-            held = ("" if apart else "leans ") + ("yes" if gap > 0 else "no") if gap else "tie"
-            found.append(
-                {"input": source, "metric": metric, "claim": f"{large['row']} > {small['row']}"}
-                | {"paper gap": large["paper"] - small["paper"], "our gap": gap, "held": held}
-                | {"data": data, "profile": profile}
-            )
-    columns = ["input", "metric", "claim", "paper gap", "our gap", "held", "data", "profile"]
-    result = pd.DataFrame(found, columns=columns)
-    result.attrs["banner"] = both.attrs["banner"]
-    return result
