@@ -2,6 +2,7 @@ from . import attention_transfer as attention_transfer
 from . import looking as looking
 from . import pairs as pairs
 from . import recipes as recipes
+from . import recognition as recognition
 from . import snapshots as snapshots
 from . import super_resolution as super_resolution
 from . import transfer_study as transfer_study

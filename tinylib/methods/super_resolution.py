@@ -6,31 +6,129 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tinylib.datasets.degrade import bicubic_batch
 from tinylib.datasets.index import Clip, Index
-from tinylib.datasets.loading import ClipDataset, batches
-from tinylib.errors import DataError
+from tinylib.datasets.loading import BatchTransform, ClipDataset, batches
+from tinylib.errors import DataError, UsageError
 from tinylib.evaluation import metrics
 from tinylib.methods.prerender import Restorer, ToSize, fingerprint, pixels, restore, super_resolved
 from tinylib.models.dvsr import DVSR, ProgressiveDVSR, resize
 from tinylib.progress import Progress, track
-from tinylib.training.objectives.super_resolve import SuperResolve, low_resolution, stage_schedule, stage_target
+from tinylib.training.loop import FitResult, fit
+from tinylib.training.objectives.super_resolve import SuperResolve, pair_of, stage_schedule, stage_target
 from tinylib.training.optimise import FitConfig
 from tinylib.video import probe
 
 __all__ = [
-    "Network", "Restorer", "StageQuality", "ToSize", "bicubic", "by_stage", "fading", "fingerprint", "gains", "growth",
-    "large", "phase_one", "pixels", "quality", "restore", "super_resolved", "trilinear",
+    "KINDS", "Generator", "Network", "Restoration", "Restorer", "StageQuality", "ToSize", "bicubic", "build",
+    "by_stage", "fading", "fingerprint", "gains", "generator", "growth", "large", "phase_one", "pixels", "quality",
+    "restore", "super_resolved", "trilinear",
 ]  # fmt: skip
 
 Network = DVSR | ProgressiveDVSR
+KINDS = ("DVSR", "progressive")  # of generators: trained end to end, and grown
+
+
+class Restoration(NamedTuple):
+    """How super-resolution networks are made and trained (phase 1)."""
+
+    channels: int
+    blocks: int  # RRDBs of DVSR; progressive DVSR has one a stage
+    skip: bool  # DVSR too adds the upsampled input, and both start as that alone (released: no; else short runs copy)
+    frames: int
+    epochs: int  # multiple of 10: stages end with an epoch
+    batches: tuple[int, ...]  # by stage, the last one last
+    lr: float
+    schedule: str
+    fade: int  # iterations
+
+
+class Teaching(Protocol):
+    """What a notebook's settings say of its generators."""
+
+    seed: int
+    scale: int
+    restoration: Restoration
+
+    def start(self, network: Network) -> Network: ...
+    def source(self, network: Network) -> str: ...
+
+
+@dataclass(frozen=True)
+class Generator:
+    """A generator that has been taught, and the run that taught it."""
+
+    network: Network
+    result: FitResult
+    objective: SuperResolve
+    source: str  # of its first weights: "none", a name or a file
+
+
+def build(kind: str, recipe: Restoration, *, scale: int, seed: int = 0) -> Network:
+    """A fresh generator of `KINDS`, the same for equal seeds."""
+    if kind not in KINDS:
+        raise UsageError(f"no generator {kind!r}; there are {', '.join(KINDS)}")
+    torch.manual_seed(seed)
+    if kind == "progressive":
+        return ProgressiveDVSR(scale=scale, frames=recipe.frames, channels=recipe.channels)
+    growth = max(4, recipe.channels // 2)
+    return DVSR(scale=scale, channels=recipe.channels, growth=growth, blocks=recipe.blocks, global_skip=recipe.skip)
+
+
+def generator(
+    settings: Teaching,
+    kind: str,
+    clips: ClipDataset,
+    run_dir: str | Path,
+    *,
+    scale: int | None = None,
+    seed: int | None = None,
+    crop: int | None = None,
+    mirror: NDArray[np.int64] | None = None,
+    from_nothing: bool = False,
+    validate: Callable[[Any], dict[str, float]] | None = None,
+) -> Generator:
+    """A generator, built and taught by `settings.restoration` (TinyVIRAT, phase 1); killed and called again it goes on.
+
+    kind: of `KINDS`. clips: reductions of them are its lessons, as in the paper; where they have a `high` store beside
+    their own, that is the truth of the clips as they are. scale, seed: the settings' where None. crop:
+    side of a random part of each clip (reductions only). It starts from the weights that the settings name, whole;
+    where there are none, or with `from_nothing`, it begins from random ones and grows.
+    """
+    recipe, scale = settings.restoration, settings.scale if scale is None else scale
+    seed = settings.seed if seed is None else seed
+    network = build(kind, recipe, scale=scale, seed=seed)
+    source = "none" if from_nothing else settings.source(network)
+    if not from_nothing:
+        settings.start(network)
+    objective, config = phase_one(
+        network,
+        len(clips),
+        epochs=recipe.epochs,
+        batches=recipe.batches,
+        lr=recipe.lr,
+        fade=recipe.fade,
+        schedule=recipe.schedule,
+        from_interpolation=recipe.skip and source == "none",
+        grow=source == "none",
+        seed=seed,
+    )
+    about = {"generator": kind, "scale": scale, "start": source, "pairs": clips.high is not None}
+    transform = BatchTransform(size=crop, flip=0.5, mirror=mirror)
+    description = about | recipe._asdict() | {"batches": list(recipe.batches)}
+    result = fit(
+        objective, clips, config, Path(run_dir), transform=transform, validate=validate, description=description
+    )
+    return Generator(network.eval(), result, objective, source)
 
 
 def bicubic(scale: int) -> Restorer:
@@ -65,14 +163,13 @@ def quality(
     """PSNR (dB, peak 1) and SSIM, means over frames, of every restorer on every clip.
 
     A row each: method, clip_id, video_id, psnr, ssim. The clips' high resolution is the truth; what the restorers see
-    is its bicubic reduction by `scale`.
+    is its bicubic reduction by `scale`, or, where the dataset has a `high` store, the clips as they are.
     """
     rows: list[dict[str, Any]] = []
     total = -(-len(dataset) // batch_size)
     for batch in track(batches(dataset, batch_size), "restoring", total=total):
         batch = transform(batch)
-        high = batch["video"].to(device)
-        low = low_resolution(high, scale)
+        low, high = (video.to(device) for video in pair_of(batch, scale))
         for method, restorer in restorers.items():
             image = restore(restorer, low)
             measures = metrics.psnr(image, high), metrics.ssim(image, high)  # of every frame
@@ -135,20 +232,22 @@ def phase_one(
     fade: int = 200,
     schedule: str = "constant",
     from_interpolation: bool = False,
+    grow: bool = True,
     seed: int = 0,
 ) -> tuple[SuperResolve, FitConfig]:
     """Objective and settings of training on reconstruction alone (TinyVIRAT, sections IV-A4 and V-B).
 
     batches: of the last stages, first to last (released: 128, 64, 24); what does not grow has the last throughout.
     fade: iterations until a new stage is fully in (200 is the paper's step of 5e-3). from_interpolation: the network
-    begins as the upsampled input it adds to, its last convolutions zero (ours, for short runs; released: random).
+    begins as the upsampled input it adds to, its last convolutions zero (ours, for short runs; released: random). grow:
+    a progressive network goes through its stages; else it learns whole, as one that knows already should.
     """
     if from_interpolation:
         last = r"rgb_proj\.\d+\.seq\.l1\." if isinstance(network, ProgressiveDVSR) else r"conv2\."
         for name, parameter in network.named_parameters():
             if re.match(last, name):
                 nn.init.zeros_(parameter)
-    stages = stage_schedule(network, fade_step=1 / fade)
+    stages = stage_schedule(network, fade_step=1 / fade) if grow else None
     starts = (0.0,) if stages is None else stages.starts
     sizes = [min(batches[max(0, len(batches) - len(starts) + i)], clips) for i in range(len(starts))]
     config = FitConfig(
@@ -218,8 +317,8 @@ class StageQuality:
     def __call__(self, network: Any) -> dict[str, float]:
         values: dict[str, list[float]] = {"psnr": [], "ssim": [], "bicubic psnr": [], "bicubic ssim": []}
         for batch in batches(self.dataset, self.batch_size):
-            high = self.transform(batch)["video"].to(self.device)
-            low, target = low_resolution(high, network.scale), stage_target(high, network)
+            low, high = (video.to(self.device) for video in pair_of(self.transform(batch), network.scale))
+            target = stage_target(high, network)
             plain = bicubic_batch(low[:, :, :: low.shape[2] // target.shape[2]], (target.shape[-2], target.shape[-1]))
             for name, image in (("", restore(network, low)), ("bicubic ", plain)):
                 values[f"{name}psnr"] += metrics.psnr(image, target).mean(1).tolist()

@@ -11,10 +11,10 @@ from tinylib import models
 from tinylib.datasets.index import Index
 from tinylib.datasets.store import ClipStore
 from tinylib.errors import UsageError
+from tinylib.methods.super_resolution import Restoration
 from tinylib.models.common import VideoClassifier
 from tinylib.models.official import start_from
 from tinylib.settings.parameters import Notebook, home, scaled
-from tinylib.settings.tinyvirat import Restoration
 from tinylib.training.optimise import FitConfig
 
 

@@ -12,6 +12,7 @@ from .objectives.distill import Distillation as Distillation
 from .objectives.foreground import Foreground as Foreground
 from .objectives.super_resolve import SuperResolve as SuperResolve
 from .objectives.super_resolve import low_resolution as low_resolution
+from .objectives.super_resolve import pair_of as pair_of
 from .objectives.super_resolve import stage_schedule as stage_schedule
 from .objectives.super_resolve import stage_target as stage_target
 from .optimise import FitConfig as FitConfig

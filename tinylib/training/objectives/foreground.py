@@ -11,7 +11,7 @@ from tinylib.models.dvsr import ProgressiveDVSR
 from tinylib.models.foreground import ForegroundAttention
 from tinylib.progress import Progress
 from tinylib.training import losses
-from tinylib.training.objectives.super_resolve import action_loss, batch_psnr, frozen, low_resolution
+from tinylib.training.objectives.super_resolve import action_loss, batch_psnr, frozen, pair_of
 
 
 class Foreground(nn.Module):
@@ -22,7 +22,8 @@ class Foreground(nn.Module):
     sparsity * mean(F), with the classifier A held constant. Both detaches matter: without the first F = 0 is the best
     reconstruction, without the second masking rewrites the super-resolution. Masking happens on the [-1, 1] scale, as
     released, so what is masked turns mid-grey.
-    batch: "video" (B, 3, T, H, W) in [0, 1] at the generator's output size, "label" multi-hot float or class numbers.
+    batch: "video" (B, 3, T, H, W) in [0, 1] at the generator's output size, "label" multi-hot float or class numbers;
+    with "high", the truth of "video", a pair that the camera made instead of a reduction.
     Differs from the paper: lambda_att stands there for two things; here it is the weight of the action loss (0.5), and
     the sparsity weighs a mean (5e-4, released), not a sum.
     """
@@ -55,8 +56,9 @@ class Foreground(nn.Module):
         return self.generator.decode(signed, features), self.attention(plain)
 
     def turns(self, batch: dict[str, Any], progress: Progress) -> Iterator[tuple[str, dict[str, Tensor]]]:
-        video, label = batch["video"], batch["label"]
-        image, attention = self._see(low_resolution(video, self.generator.scale))
+        low, video = pair_of(batch, self.generator.scale)
+        label = batch["label"]
+        image, attention = self._see(low)
         yield "classifier", {"loss": action_loss(self.classifier((image.detach() + 1) / 2), label)}
         rebuilt = losses.reconstruction(image, video * 2 - 1, attention)
         action = frozen(self.classifier, (image.detach() * attention + 1) / 2, label)

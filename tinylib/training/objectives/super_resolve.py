@@ -26,6 +26,13 @@ def low_resolution(video: Tensor, scale: int) -> Tensor:
     return bicubic_batch(video, (height // scale, width // scale))
 
 
+def pair_of(batch: dict[str, Any], scale: int) -> tuple[Tensor, Tensor]:
+    """What a generator sees and what it should put out: the batch's own pair ("video", "high"), or a reduction."""
+    if "high" in batch:
+        return batch["video"], batch["high"]
+    return low_resolution(batch["video"], scale), batch["video"]
+
+
 def stage_target(video: Tensor, network: DVSR | ProgressiveDVSR) -> Tensor:
     """What the network's present stage should put out: every (16 / t)-th frame, bicubic at the stage's size."""
     if isinstance(network, DVSR):
@@ -74,7 +81,9 @@ def stage_schedule(network: DVSR | ProgressiveDVSR, **fade: Any) -> StageSchedul
 class SuperResolve(nn.Module):
     """Phase 1: reconstruct high-resolution clips from their bicubic reductions (TinyVIRAT, Eq. 1 with F = 1).
 
-    batch: "video" (B, 3, T, H, W) in [0, 1], clips that are large of themselves (the paper: above 112 x 112).
+    batch: "video" (B, 3, T, H, W) in [0, 1], clips that are large of themselves (the paper: above 112 x 112). Differs
+    from the paper where a batch has "high" beside it, the truth of "video" at `scale` times its size: then the network
+    learns to undo what the camera did.
     """
 
     def __init__(self, network: DVSR | ProgressiveDVSR, *, schedule: StageSchedule | None = None):
@@ -91,8 +100,8 @@ class SuperResolve(nn.Module):
 
     def losses(self, batch: dict[str, Any], progress: Progress) -> dict[str, Tensor]:
         self._grow(progress)
-        video = batch["video"]
-        image = self.model.signed(low_resolution(video, self.model.scale) * 2 - 1)
+        low, video = pair_of(batch, self.model.scale)
+        image = self.model.signed(low * 2 - 1)
         loss = losses.reconstruction(image, stage_target(video, self.model) * 2 - 1)
         return {"loss": loss, "psnr": batch_psnr(image, stage_target(video, self.model))}
 

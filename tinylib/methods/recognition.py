@@ -1,0 +1,164 @@
+"""Classifiers at work: equal runs with other seeds, taught on one split's video and scored on others'."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from tinylib.datasets.index import Index
+from tinylib.datasets.loading import BatchTransform, ClipDataset
+from tinylib.datasets.store import ClipStore, Resize
+from tinylib.errors import UsageError
+from tinylib.evaluation import ensemble, metrics
+from tinylib.evaluation.clips import Clips
+from tinylib.evaluation.scores import READINGS, Reading, Scores, predict
+from tinylib.models.common import VideoClassifier
+from tinylib.training.loop import FitResult, fit
+from tinylib.training.objectives.classify import Classify
+from tinylib.training.optimise import FitConfig
+
+FITTED = "F1 (fitted)"  # at thresholds that were fitted on validation clips
+
+
+@dataclass(frozen=True, kw_only=True)
+class Feed:
+    """How clips go into a classifier, and how its views become scores."""
+
+    frames: int
+    size: int | None = None  # px; None is the store's own
+    resize: Resize = "bicubic"
+    reading: Reading = READINGS["tinyvirat"]
+    batch: int = 16
+    flip: float = 0.5
+
+    def clips(self, index: Index, store: ClipStore, *, views: Any = "train", seed: int = 0) -> ClipDataset:
+        return ClipDataset(
+            index, store=store, views=views, seed=seed,
+            sampler=self.reading.sampler, frames=self.frames, size=self.size, resize=self.resize,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Recognition:
+    """Equal runs with other seeds on the clips of one split, and what they may be judged with."""
+
+    runs: tuple[Scores, ...]  # a seed each
+    held: tuple[Scores, ...] = ()  # the same networks on the validation clips; () where there are none
+    networks: tuple[VideoClassifier, ...] = ()
+    fits: tuple[FitResult, ...] = ()
+
+    @property
+    def seconds(self) -> float:
+        """Of training, all seeds."""
+        return sum(result.seconds for result in self.fits)
+
+    def thresholds(self) -> NDArray[np.float64] | None:
+        """(seeds, classes), each run's own, fitted on its validation scores; None without, or with one label a clip."""
+        if not self.held or np.asarray(self.held[0].targets).ndim == 1:
+            return None
+        fitted = [ensemble.fit_thresholds(run.scores, _truth(run), monotone=False) for run in self.held]
+        return np.stack(fitted)
+
+    def clips(self) -> Clips:
+        """The scores as `results.Log` keeps them."""
+        return Clips.of(self.runs, self.thresholds())
+
+    def table(self, *, seed: int = 0) -> pd.DataFrame:
+        """Every metric with its interval over source videos and seeds: mAP first, then F1 fitted and at one half."""
+        first = self.runs[0]
+        scores = [run.scores for run in self.runs]
+        table = metrics.evaluate(scores, _truth(first), first.video_ids, seed=seed, fitted=self.thresholds())
+        order = {name: place for place, name in enumerate(("mAP", FITTED, "F1", "top-1"))}
+        return table.sort_values("metric", key=lambda names: names.map(order).fillna(len(order)), kind="stable")
+
+    def right(self) -> NDArray[np.float64]:
+        """Of single-label clips: the share of seeds that are right about each, (N,)."""
+        return np.mean([run.scores.argmax(1) == _truth(run) for run in self.runs], axis=0)
+
+
+def _truth(run: Scores) -> NDArray[Any]:
+    if run.targets is None:
+        raise UsageError(f"the labels of {run.name} {run.split} are withheld")
+    return run.targets
+
+
+def learn(
+    build: Callable[[int], VideoClassifier],
+    index: Index,
+    store: ClipStore,
+    feed: Feed,
+    config: FitConfig,
+    run_dir: str | Path,
+    *,
+    seeds: Sequence[int],
+    mirror: NDArray[np.int64] | None = None,
+    description: Mapping[str, Any] | None = None,
+) -> Recognition:
+    """Networks of `build(seed)`, each taught on these clips in run_dir-SEED; to be scored by `judge`.
+
+    config: its seed is replaced by each run's. No epochs leave the networks as they are built.
+    """
+    networks, fits = [], []
+    for seed in seeds:
+        network = build(seed)
+        if config.epochs:
+            result = fit(
+                Classify(network, loss="bce" if index.multi_label else "cross_entropy"),
+                feed.clips(index, store, seed=seed),
+                replace(config, seed=seed, batch_size=min(config.batch_size, len(index))),
+                Path(f"{run_dir}-{seed}"),
+                transform=BatchTransform(flip=feed.flip, mirror=mirror),
+                description=dict(description or {}),
+            )
+            fits.append(result)
+        networks.append(network.eval())
+    return Recognition((), networks=tuple(networks), fits=tuple(fits))
+
+
+def judge(
+    taught: Recognition,
+    splits: Mapping[str, Index],
+    stores: Mapping[str, ClipStore],
+    feed: Feed,
+    *,
+    label: str,
+    run_dir: str | Path | None = None,
+) -> Recognition:
+    """The same networks with their scores on "test", and on "val" where it is there and not the test split itself."""
+    scores: dict[str, list[Scores]] = {}
+    for name in ("test", "val"):
+        if name not in splits or (name == "val" and splits[name].digest() == splits["test"].digest()):
+            continue
+        clips = feed.clips(splits[name], stores[name], views="test")
+        scores[name] = [
+            predict(
+                network, clips, batch_size=4 * feed.batch, aggregate=feed.reading.aggregate, on=feed.reading.on,
+                label=f"{label}, {name}",
+            )
+            for network in taught.networks
+        ]  # fmt: skip
+    if run_dir is not None:
+        for seed, run in enumerate(scores["test"]):
+            run.save(Path(run_dir) / "scores" / f"{label.replace(' ', '-').replace('/', '-')}-{seed}.npz")
+    return replace(taught, runs=tuple(scores["test"]), held=tuple(scores.get("val", ())))
+
+
+def frozen_copies(taught: Recognition) -> Callable[[int], VideoClassifier]:
+    """`build` for `learn`: the networks of earlier runs, in their order, to go on from."""
+    import copy
+
+    waiting = [copy.deepcopy(network) for network in taught.networks]
+    return lambda seed: waiting.pop(0).requires_grad_(True)
+
+
+def spread(index: Index, clips: int | None) -> Index:
+    """So many clips, evenly over the index and so over its videos; None is all."""
+    if clips is None or clips >= len(index):
+        return index
+    return index.select(np.linspace(0, len(index) - 1, clips).round().astype(int).tolist())
