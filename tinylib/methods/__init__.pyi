@@ -6,6 +6,7 @@ from . import recognition as recognition
 from . import snapshots as snapshots
 from . import super_resolution as super_resolution
 from . import transfer_study as transfer_study
+from . import winner_study as winner_study
 from .attention_transfer import READINGS as READINGS
 from .attention_transfer import SCHEMES as SCHEMES
 from .attention_transfer import THIRD_OF_CE as THIRD_OF_CE
@@ -16,3 +17,5 @@ from .recipes import Budget as Budget
 from .recipes import Material as Material
 from .transfer_study import TransferJob as TransferJob
 from .transfer_study import TransferStudy as TransferStudy
+from .winner_study import Entry as Entry
+from .winner_study import WinnerStudy as WinnerStudy
