@@ -15,7 +15,7 @@ from tinylib.datasets.index import Index
 from tinylib.datasets.loading import BatchTransform, ClipDataset
 from tinylib.datasets.store import ClipStore, Resize
 from tinylib.errors import UsageError
-from tinylib.evaluation import ensemble, metrics
+from tinylib.evaluation import metrics
 from tinylib.evaluation.clips import Clips
 from tinylib.evaluation.scores import READINGS, Reading, Scores, predict
 from tinylib.models.common import VideoClassifier
@@ -58,24 +58,33 @@ class Recognition:
         """Of training, all seeds."""
         return sum(result.seconds for result in self.fits)
 
-    def thresholds(self) -> NDArray[np.float64] | None:
-        """(seeds, classes), each run's own, fitted on its validation scores; None without, or with one label a clip."""
-        if not self.held or np.asarray(self.held[0].targets).ndim == 1:
-            return None
-        fitted = [ensemble.fit_thresholds(run.scores, _truth(run), monotone=False) for run in self.held]
-        return np.stack(fitted)
-
     def clips(self) -> Clips:
-        """The scores as `results.Log` keeps them."""
-        return Clips.of(self.runs, self.thresholds())
+        """The scores as `results.Log` keeps them, with thresholds fitted on the validation clips, each run's own."""
+        single = _truth(self.runs[0]).ndim == 1
+        return Clips.of(self.runs, () if single else self.held)
 
     def table(self, *, seed: int = 0) -> pd.DataFrame:
         """Every metric with its interval over source videos and seeds: mAP first, then F1 fitted and at one half."""
-        first = self.runs[0]
-        scores = [run.scores for run in self.runs]
-        table = metrics.evaluate(scores, _truth(first), first.video_ids, seed=seed, fitted=self.thresholds())
+        table = self.clips().table(seed=seed)
         order = {name: place for place, name in enumerate(("mAP", FITTED, "F1", "top-1"))}
         return table.sort_values("metric", key=lambda names: names.map(order).fillna(len(order)), kind="stable")
+
+    def per_class(self) -> dict[str, float]:
+        """F1 of each class at the thresholds of `clips`, or recall where clips have one label; means over the seeds."""
+        first, cuts = self.runs[0], self.clips().thresholds
+        truth = _truth(first)
+        if truth.ndim == 1:
+            named = [first.classes[number] for number in truth]
+            means = pd.Series(self.right()).groupby(named).mean()
+            return {str(name): float(value) for name, value in means.items()}
+        each = [
+            metrics.per_class(
+                run.scores, truth, run.classes, threshold=0.5 if cuts is None else np.asarray(cuts)[place]
+            )
+            for place, run in enumerate(self.runs)
+        ]
+        table = pd.concat(each).groupby("class", sort=False)[["support", "f1"]].mean()
+        return {str(name): float(row.f1) for name, row in table.iterrows() if row.support > 0}
 
     def right(self) -> NDArray[np.float64]:
         """Of single-label clips: the share of seeds that are right about each, (N,)."""
@@ -91,7 +100,7 @@ def _truth(run: Scores) -> NDArray[Any]:
 def learn(
     build: Callable[[int], VideoClassifier],
     index: Index,
-    store: ClipStore,
+    store: ClipStore | None,
     feed: Feed,
     config: FitConfig,
     run_dir: str | Path,
@@ -102,12 +111,12 @@ def learn(
 ) -> Recognition:
     """Networks of `build(seed)`, each taught on these clips in run_dir-SEED; to be scored by `judge`.
 
-    config: its seed is replaced by each run's. No epochs leave the networks as they are built.
+    config: its seed is replaced by each run's. Without epochs, or a store, networks stay as built.
     """
     networks, fits = [], []
     for seed in seeds:
         network = build(seed)
-        if config.epochs:
+        if config.epochs and store is not None:
             result = fit(
                 Classify(network, loss="bce" if index.multi_label else "cross_entropy"),
                 feed.clips(index, store, seed=seed),
@@ -162,3 +171,13 @@ def spread(index: Index, clips: int | None) -> Index:
     if clips is None or clips >= len(index):
         return index
     return index.select(np.linspace(0, len(index) - 1, clips).round().astype(int).tolist())
+
+
+def constant(index: Index) -> dict[str, float]:
+    """What an answer has that is the same for every clip, the best there is: the row to beat."""
+    truth = np.asarray(index.targets(), np.int64)
+    if truth.ndim == 1:
+        return {"top-1": float(np.bincount(truth).max() / len(truth))}
+    share = (truth > 0).mean(axis=0)
+    share = share[share > 0]
+    return {"mAP": float(share.mean()), "F1": float((2 * share / (1 + share)).mean())}

@@ -20,6 +20,7 @@ from tinylib.datasets.index import Clip, Index
 from tinylib.datasets.loading import BatchTransform, ClipDataset, batches
 from tinylib.errors import DataError, UsageError
 from tinylib.evaluation import metrics
+from tinylib.evaluation.clips import Clips
 from tinylib.methods.prerender import Restorer, ToSize, fingerprint, pixels, restore, super_resolved
 from tinylib.models.dvsr import DVSR, ProgressiveDVSR, resize
 from tinylib.progress import Progress, track
@@ -30,8 +31,8 @@ from tinylib.video import probe
 
 __all__ = [
     "KINDS", "Generator", "Network", "Restoration", "Restorer", "StageQuality", "ToSize", "bicubic", "build",
-    "by_stage", "fading", "fingerprint", "gains", "generator", "growth", "large", "phase_one", "pixels", "quality",
-    "restore", "super_resolved", "trilinear",
+    "by_stage", "clip_values", "compared", "fading", "fingerprint", "gains", "generator", "growth", "large",
+    "phase_one", "pixels", "quality", "restore", "super_resolved", "trilinear",
 ]  # fmt: skip
 
 Network = DVSR | ProgressiveDVSR
@@ -50,6 +51,7 @@ class Restoration(NamedTuple):
     lr: float
     schedule: str
     fade: int  # iterations
+    tuned: int = 0  # epochs of a network that starts from weights; 0: as many as one that starts from nothing
 
 
 class Teaching(Protocol):
@@ -113,7 +115,7 @@ def generator(
     objective, config = phase_one(
         network,
         len(clips),
-        epochs=recipe.epochs,
+        epochs=recipe.epochs if source == "none" else recipe.tuned or recipe.epochs,
         batches=recipe.batches,
         lr=recipe.lr,
         fade=recipe.fade,
@@ -196,6 +198,37 @@ def gains(table: pd.DataFrame, *, over: str = "bicubic", n: int = 1000, seed: in
             row |= {f"{measure} low": low, f"{measure} high": high}
         rows.append(row)
     return pd.DataFrame(rows).set_index("method")
+
+
+def clip_values(table: pd.DataFrame) -> dict[tuple[str, str], Clips]:
+    """Of `quality`'s table: each clip's PSNR and SSIM, by ("psnr" or "ssim", method), as `results.Log` keeps them."""
+    wide = table.pivot(index="clip_id", columns="method", values=["psnr", "ssim"])
+    videos = table.drop_duplicates("clip_id").set_index("clip_id").loc[wide.index, "video_id"]
+    return {
+        (measure, method): Clips(wide[measure, method], videos)
+        for method in dict.fromkeys(table["method"])
+        for measure in ("psnr", "ssim")
+    }
+
+
+def compared(
+    quality: Mapping[str, pd.DataFrame], claims: Sequence[tuple[str, str]], *, n: int = 1000, seed: int = 0
+) -> pd.DataFrame:
+    """Of claims (better, worse): the difference in PSNR on the same clips, a row an input, with intervals over videos.
+
+    quality: `quality`'s tables, by what the restorers saw. Claims on methods that a table lacks are left out.
+    """
+    rows = []
+    for source, table in quality.items():
+        wide = table.pivot(index="clip_id", columns="method", values="psnr")
+        videos = table.drop_duplicates("clip_id").set_index("clip_id").loc[wide.index, "video_id"]
+        for better, worse in claims:
+            if {better, worse} <= set(wide.columns):
+                gain = (wide[better] - wide[worse]).to_numpy()
+                low, high = metrics.bootstrap(partial(metrics.weighted_mean, gain), videos, n=n, seed=seed)
+                held = "yes" if low > 0 else "no" if high < 0 else "open"
+                rows.append((source, f"{better} > {worse}", gain.mean(), low, high, held, len(gain)))
+    return pd.DataFrame(rows, columns=["input", "claim", "dB", "low", "high", "held", "clips"])
 
 
 def large(index: Index, side: int, *, limit: int | None = None, seed: int = 0) -> Index:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -74,3 +74,9 @@ class Studied(Notebook):
 
         torch.manual_seed(seed)
         return self.start(models.create(model, num_classes=len(classes), **dict(options or {})), classes)
+
+    def builder(
+        self, model: str, classes: Sequence[str], options: Sequence[tuple[str, Any]] = ()
+    ) -> Callable[[int], VideoClassifier]:
+        """`classifier` as a function of the seed, for `recognition.learn`."""
+        return lambda seed: self.classifier(model, classes, seed=seed, options=dict(options))

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tinylib.methods.recognition import Feed
 from tinylib.methods.super_resolution import Restoration
 from tinylib.settings.parameters import scaled
 from tinylib.settings.study import Studied
 from tinylib.training.optimise import FitConfig
+
+if TYPE_CHECKING:
+    from tinylib.methods.restored import Splits
+    from tinylib.methods.truths import Truths
 
 
 class Lesson(NamedTuple):
@@ -49,13 +53,19 @@ class ProgressiveDvsr(Studied):
     lessons: tuple[Lesson, ...] = scaled((*GROWN, PAIRED[-1]), (*GROWN, *PAIRED), GROWN)
     restoration: Restoration = scaled(  # noqa: RUF009
         Restoration(4, 1, True, 8, 10, (4,), 3e-3, "cosine", 3),
-        Restoration(8, 2, True, 8, 10, (8,), 2e-3, "cosine", 16),  # a fifth of the epochs for what has weights
+        Restoration(8, 2, True, 8, 10, (8,), 2e-3, "cosine", 16, 2),
         Restoration(32, 4, False, 16, 500, (128, 64, 24), 2e-4, "constant", 200),
     )
 
     @property
     def high(self) -> int:
         return self.size
+
+    def material(self) -> Truths:
+        """The clips to teach and to measure super-resolution with."""
+        from tinylib.methods.truths import truths
+
+        return truths(self)
 
 
 class Backbone(NamedTuple):
@@ -90,7 +100,7 @@ class Restored(Studied):
     rendering: int = scaled(0, 2, 0)  # processes that restore clips; 0 is the notebook's own
     restoration: Restoration = scaled(  # noqa: RUF009
         Restoration(4, 1, True, 8, 10, (4,), 3e-3, "cosine", 3),
-        Restoration(8, 2, True, 8, 2, (8,), 1e-3, "cosine", 8),
+        Restoration(8, 2, True, 8, 10, (8,), 1e-3, "cosine", 8, 2),
         Restoration(32, 4, False, 16, 500, (64, 20), 2e-4, "constant", 200),
     )
 
@@ -129,6 +139,12 @@ class ForegroundAttention(Restored):
     def high(self) -> int:
         return self.size * self.scale
 
+    def material(self) -> Splits:
+        """The clips to recognise, sharp and tiny, and those that teach super-resolution."""
+        from tinylib.methods.restored import of_foreground
+
+        return of_foreground(self)
+
 
 @dataclass(frozen=True, kw_only=True)
 class LowResolution(Restored):
@@ -150,3 +166,9 @@ class LowResolution(Restored):
         (Backbone("I3D", "tiny_r3d", SMALL),),
         (Backbone("I3D", "i3d_tinyvirat"),),
     )
+
+    def material(self) -> Splits:
+        """The clips to recognise, one label each, and those that teach super-resolution."""
+        from tinylib.methods.restored import of_low_resolution
+
+        return of_low_resolution(self)
