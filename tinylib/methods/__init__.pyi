@@ -1,6 +1,8 @@
 from . import attention_transfer as attention_transfer
 from . import looking as looking
+from . import own_network as own_network
 from . import pairs as pairs
+from . import recipe_study as recipe_study
 from . import recipes as recipes
 from . import recognition as recognition
 from . import snapshots as snapshots
@@ -11,6 +13,7 @@ from .attention_transfer import READINGS as READINGS
 from .attention_transfer import SCHEMES as SCHEMES
 from .attention_transfer import THIRD_OF_CE as THIRD_OF_CE
 from .attention_transfer import Backbone as Backbone
+from .recipe_study import RecipeStudy as RecipeStudy
 from .recipes import PARTS as PARTS
 from .recipes import RECIPES as RECIPES
 from .recipes import Budget as Budget

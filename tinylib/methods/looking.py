@@ -23,10 +23,15 @@ from tinylib.synth import studies
 
 
 def masks(settings: Any, index: Index, size: Size, frames: int) -> NDArray[np.bool_]:
-    """(N, frames, H, W): the actors in so many frames of each clip, evenly spaced, whatever the clips' lengths."""
+    """(N, frames, H, W): the actors in so many frames of each clip, evenly spaced among those that stores keep.
+
+    Clips of unequal length (`settings.kept` None) take part as well.
+    """
     if not pairs.synthetic(settings):
         raise UsageError(f"masks: {settings.data} does not know where its actors are; SynthVIRAT does")
-    return studies.masks(index, size, kept=min(frames, settings.kept or frames))
+    if settings.kept is None:
+        return studies.masks(index, size, kept=frames)
+    return studies.masks(index, size, kept=settings.kept)[:, evenly(settings.kept, min(frames, settings.kept))]
 
 
 def moments(store: ClipStore, places: Sequence[int], frames: int) -> Tensor:

@@ -12,11 +12,9 @@ from torch import nn
 
 from tinylib.datasets.degrade import Size, pair
 from tinylib.datasets.index import Index
-from tinylib.datasets.loading import BatchTransform, ClipDataset
 from tinylib.datasets.store import ClipStore
 from tinylib.errors import UsageError
 from tinylib.methods import pairs, super_resolution
-from tinylib.training.loop import FitResult, fit
 
 
 @dataclass(frozen=True)
@@ -80,32 +78,3 @@ def at_size(
             file = settings.runs / f"{split}-restored-{kind}{pairs.named(size)}.store"
             resolved[split] = resolved[split].restored_by(enlarger, file, frames=settings.kept or 16, made=made or {})
     return resolved
-
-
-def super_resolver(
-    network: super_resolution.Network,
-    material: Material,
-    run_dir: str | Path,
-    *,
-    epochs: int,
-    batch: int,
-    frames: int,
-    seed: int,
-) -> FitResult:
-    """Teach a generator by the clips' true high resolution alone (TinyVIRAT, phase 1). Killed, it goes on.
-
-    It begins as plain interpolation and a new stage is in after 20 steps, for these runs are short.
-    """
-    objective, config = super_resolution.phase_one(
-        network,
-        len(material.index),
-        epochs=epochs,
-        batches=(batch,),
-        lr=1e-3,
-        fade=20,
-        schedule="cosine",
-        from_interpolation=True,
-        seed=seed,
-    )
-    lessons = ClipDataset(material.index, store=material.high, sampler="strided", frames=frames, size=None, seed=seed)
-    return fit(objective, lessons, config, run_dir, transform=BatchTransform(flip=0.5))

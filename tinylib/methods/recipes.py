@@ -25,7 +25,7 @@ from tinylib.datasets.loading import BatchTransform, ClipDataset
 from tinylib.errors import UsageError
 from tinylib.evaluation.scores import READINGS, Scores, predict
 from tinylib.methods import attention_transfer
-from tinylib.methods.material import Material, at_size, super_resolver
+from tinylib.methods.material import Material, at_size
 from tinylib.models.cost import complexity, throughput
 from tinylib.models.dvsr import ProgressiveDVSR
 from tinylib.models.segments import SegmentNetwork
@@ -38,7 +38,7 @@ from tinylib.training.objectives.distill import Distillation
 
 __all__ = [
     "PARTS", "RECIPES", "Budget", "Learned", "Material", "Recipe", "at_size", "cost", "learn", "network_of",
-    "objective_of", "read", "super_resolver",
+    "objective_of", "read",
 ]  # fmt: skip
 
 Teacher = Literal["none", "low", "restored", "high"]  # the pixels it sees; "low": the student's own
@@ -111,10 +111,10 @@ RECIPES: dict[str, Recipe] = {
 }
 PARTS: dict[str, dict[str, Any]] = {  # what each ablation of the combined recipe changes; "with": parts left out of it
     "without uniform sampling": {"sampler": "contiguous", "reading": "tinyaction"},
-    "without dimming what stands still": {"still": 1.0},
     "without the asymmetric loss": {"loss": "plain"},
     "without the falling rate": {"schedule": "constant"},
     "with restarts instead": {"schedule": "restarts"},
+    "with what stands still dimmed": {"still": 0.3},
     "with a high-resolution teacher": {"teacher": "high", "lesson": "trust"},
     "with coarser resolutions": {"factors": (1.0, 0.75, 0.5)},
     "with averaged weights": {"ema": 0.97},
@@ -279,13 +279,15 @@ def _fit(
 def read(learned: Learned, material: Material, budget: Budget, *, sees: str | None = None) -> Scores:
     """Scores of a split by the recipe's own test-time views. sees: other pixels than it was trained on."""
     recipe, reading = learned.recipe, READINGS[learned.recipe.reading]
+    store = material.seen(sees or recipe.sees)
+    whole = bool((store.frames == budget.frames).all())  # then every view of a clip is the same one
     data = ClipDataset(
         material.index,
         sampler=reading.sampler,
         frames=budget.frames,
         size=None,
-        store=material.seen(sees or recipe.sees),
-        views="test",
+        store=store,
+        views="centre" if whole else "test",
     )
     ask = partial(predict, learned.network, data, batch_size=64, aggregate=reading.aggregate, on=reading.on)
     scores = ask(transform=None)
