@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,7 @@ def test_it_begins_and_ends_in_words(notebook):
 
 def test_it_defines_nothing_and_is_short(notebook):
     assert len(cells(notebook)) <= 25
+    assert [c["id"] for c in cells(notebook) if len(source(c).splitlines()) > 25] == []
     for cell in cells(notebook):
         kinds = {type(node).__name__ for node in ast.walk(ast.parse(source(cell)))}
         assert not kinds & {"FunctionDef", "AsyncFunctionDef", "ClassDef"}, source(cell)
@@ -64,13 +66,19 @@ def test_its_parameters_are_typed_literals_that_its_settings_know(notebook):
     assert lines[0].value == "smoke"
     assert lines[4].value == f"runs/{notebook.stem}"
     loading = source(cells(notebook)[1])
-    (name,) = [n.attr for n in ast.walk(ast.parse(loading)) if isinstance(n, ast.Attribute) and n.attr in SETTINGS]
-    assert f"profiles.{name}.load(globals())" in loading
+    imported = {
+        alias.asname or alias.name: alias.name
+        for node in ast.walk(ast.parse(loading))
+        if isinstance(node, ast.ImportFrom) and node.module == "tinylib.settings"
+        for alias in node.names
+    }
+    (loaded,) = re.findall(r"(\w+)\.load\(globals\(\)\)", loading)
+    name = imported[loaded]
     assert {line.name for line in lines} <= {line.name for line in SETTINGS[name].right()}
     assert SETTINGS[name].of("full").run_dir == lines[4].value
 
 
-SETTINGS = {name: kind for name, kind in vars(settings).items() if hasattr(kind, "load")}
+SETTINGS = {name: kind for name in settings.__all__ if hasattr(kind := getattr(settings, name), "load")}
 
 
 def test_the_graph_names_only_notebooks_of_the_plan():

@@ -38,12 +38,13 @@ def test_it_is_made_once_and_equal_arguments_give_equal_clips(small, tmp_path):
     root, found = small
     again = studies.study(root, classes=CLASSES, train=3, val=1, test=2, seed=3, workers=0)
     assert again == found
-    rows = studies._scripted(
-        next(studies._shoots(found["train"].classes, {"train": 3, "validate": 1, "test": 2}, 3, ("V",))), str(tmp_path)
+    rows = studies.script_clips(
+        next(studies.plan_videos(found["train"].classes, {"train": 3, "validate": 1, "test": 2}, 3, ("V",))),
+        str(tmp_path),
     )
     (file,) = (tmp_path / "truth").iterdir()
     assert file.read_bytes() == (found["train"].root / "truth" / file.name).read_bytes()
-    assert {clip.path for clip in found["train"].clips} <= {studies._clip(row | {"id": ""}).path for row in rows}
+    assert {clip.path for clip in found["train"].clips} <= {studies.clip_of(row | {"id": ""}).path for row in rows}
 
 
 def test_resolutions_show_the_same_event(small, tmp_path):

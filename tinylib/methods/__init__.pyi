@@ -2,6 +2,7 @@ from . import attention_transfer as attention_transfer
 from . import looking as looking
 from . import own_network as own_network
 from . import pairs as pairs
+from . import pointing as pointing
 from . import recipe_study as recipe_study
 from . import recipes as recipes
 from . import recognition as recognition

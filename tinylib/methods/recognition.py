@@ -17,6 +17,7 @@ from tinylib.datasets.store import ClipStore, Resize
 from tinylib.errors import UsageError
 from tinylib.evaluation import metrics
 from tinylib.evaluation.clips import Clips
+from tinylib.evaluation.pairing import difference
 from tinylib.evaluation.scores import READINGS, Reading, Scores, predict
 from tinylib.models.common import VideoClassifier
 from tinylib.training.loop import FitResult, fit
@@ -158,7 +159,7 @@ def judge(
     return replace(taught, runs=tuple(scores["test"]), held=tuple(scores.get("val", ())))
 
 
-def frozen_copies(taught: Recognition) -> Callable[[int], VideoClassifier]:
+def copies(taught: Recognition) -> Callable[[int], VideoClassifier]:
     """`build` for `learn`: the networks of earlier runs, in their order, to go on from."""
     import copy
 
@@ -181,3 +182,17 @@ def constant(index: Index) -> dict[str, float]:
     share = (truth > 0).mean(axis=0)
     share = share[share > 0]
     return {"mAP": float(share.mean()), "F1": float((2 * share / (1 + share)).mean())}
+
+
+def steps(judged: Mapping[str, Recognition], metric: str, *, seed: int = 0) -> pd.DataFrame:
+    """From each row to the next and from the first to all: the paired difference of a metric, over videos and seeds."""
+    names = list(judged)
+    claims = dict.fromkeys([*zip(names[1:], names, strict=False), *((name, names[0]) for name in names[1:])])
+    clips = {name: of.clips() for name, of in judged.items()}
+    rows = []
+    for after, before in claims:
+        gap = difference(clips[after], clips[before], metric, seed=seed)
+        if gap is not None:
+            held = "yes" if gap.low > 0 else "no" if gap.high < 0 else "open"
+            rows.append((f"{after} > {before}", gap.value, gap.low, gap.high, held, gap.seeds))
+    return pd.DataFrame(rows, columns=["claim", "difference", "low", "high", "held", "seeds"])

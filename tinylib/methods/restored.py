@@ -73,12 +73,18 @@ class Splits:
             if name != "train" or self.learned
         }
 
+    def exam(self, clips: int | None) -> ClipDataset:
+        """So many test clips at the high resolution, spread evenly over the videos, to measure restorers on."""
+        index = spread(self.test, clips)
+        store = part(self.sharp["test"], self.test, index)
+        return ClipDataset(index, store=store, views="centre", sampler="strided", frames=self.frames, size=None)
+
     def seen(self) -> ClipDataset:
         """The clips to show: natural ones beside their truth ("high"), or the truth alone."""
         low = self.tiny["test"] if self.natural and self.tiny is not None else None
         return ClipDataset(
             self.show,
-            store=self.show_sharp if low is None else _only(low, self.test, self.show),
+            store=self.show_sharp if low is None else part(low, self.test, self.show),
             high=None if low is None else self.show_sharp,
             views="centre",
             sampler="strided",
@@ -96,12 +102,12 @@ def of_foreground(settings: Any) -> Splits:
         sharp, tiny = _study(settings, study, splits, high, size)
         teach = spread(study["train"], settings.large)
         lessons = ClipDataset(
-            teach, store=_only(tiny["train"], splits["train"], teach),
-            high=_only(sharp["train"], splits["train"], teach),
+            teach, store=part(tiny["train"], splits["train"], teach),
+            high=part(sharp["train"], splits["train"], teach),
             sampler="strided", frames=frames, size=None, seed=settings.seed,
         )  # fmt: skip
         show = spread(splits["test"], settings.shown)
-        shown = _only(sharp["test"], splits["test"], show)
+        shown = part(sharp["test"], splits["test"], show)
         return Splits(splits, sharp, tiny, lessons, show, shown, True, **_common(settings))
     every = {"train": settings.split("train"), "test": settings.split(settings.evaluation)}
     limits = {"train": settings.train, "test": settings.test}
@@ -125,7 +131,7 @@ def of_low_resolution(settings: Any) -> Splits:
         train, test = rarest_label(study["train"], study["test"], classes=settings.largest)
         splits = {"train": train, "test": spread(test, settings.test)}
         sharp = {
-            name: _only(pairs.high(settings, study[name], high), study[name], index) for name, index in splits.items()
+            name: part(pairs.high(settings, study[name], high), study[name], index) for name, index in splits.items()
         }
     else:
         names = {"train": "train", "test": settings.evaluation}
@@ -141,17 +147,17 @@ def of_low_resolution(settings: Any) -> Splits:
     store = sharp["train"] if teach is splits["train"] else None
     lessons = ClipDataset(
         teach,
-        store=store or _only(sharp["train"], splits["train"], teach),
+        store=store or part(sharp["train"], splits["train"], teach),
         sampler="strided", frames=frames, size=None, seed=settings.seed,
     )  # fmt: skip
     return Splits(splits, sharp, None, lessons, splits["test"], sharp["test"], False, **_common(settings))
 
 
-def _only(store: ClipStore, index: Index, part: Index) -> ClipStore:
-    """The clips of `part` out of the store of `index`."""
+def part(store: ClipStore, index: Index, some: Index) -> ClipStore:
+    """The clips of `some` out of the store of `index`, which they are a part of."""
     entries = dict(zip((clip.clip_id for clip in index.clips), store.entries, strict=True))
     return ClipStore(
-        store.file, store.recipe | {"index": part.digest()}, tuple(entries[clip.clip_id] for clip in part.clips)
+        store.file, store.recipe | {"index": some.digest()}, tuple(entries[clip.clip_id] for clip in some.clips)
     )
 
 
@@ -162,7 +168,7 @@ def _study(
     whole = {
         name: (pairs.high(settings, index, high), pairs.low(settings, index, low)) for name, index in study.items()
     }
-    sharp, tiny = ({name: _only(whole[name][k], study[name], index) for name, index in splits.items()} for k in (0, 1))
+    sharp, tiny = ({name: part(whole[name][k], study[name], index) for name, index in splits.items()} for k in (0, 1))
     return sharp, tiny
 
 

@@ -6,8 +6,9 @@ reset_classifier(num_classes). stem="low" removes the early spatial strides and 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from tinylib.errors import UsageError
@@ -74,10 +75,18 @@ CLASSIFIERS: dict[str, Callable[..., VideoClassifier]] = {
 }
 
 
-def create(name: str, *, still: float = 1.0, **explicit: Any) -> VideoClassifier:
+def create(
+    name: str,
+    *,
+    still: float = 1.0,
+    pretrained: str | Path | None = None,
+    classes: Sequence[str] = (),
+    **explicit: Any,
+) -> VideoClassifier:
     """The classifier `name` with the given constructor arguments; UsageError lists the names there are.
 
-    still: share of what stands still in a clip that the network sees (`VideoClassifier`), 0 to 1.
+    still: share of what stands still in a clip that the network sees (`VideoClassifier`), 0 to 1. pretrained: starting
+    weights, "synthvirat" or a .safetensors file, and classes: the outputs' names, as in `pretrained.start`.
     """
     if name not in CLASSIFIERS:
         raise UsageError(f"no classifier {name!r}; there are {', '.join(CLASSIFIERS)}")
@@ -85,4 +94,8 @@ def create(name: str, *, still: float = 1.0, **explicit: Any) -> VideoClassifier
         raise UsageError(f"still: expected 0 to 1, found {still}")
     network = CLASSIFIERS[name](**explicit)
     network.still = still
+    if pretrained is not None:
+        from tinylib.models.pretrained import start
+
+        start(network, pretrained, classes=classes)
     return network

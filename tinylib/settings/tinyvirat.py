@@ -160,6 +160,7 @@ class LowResolution(Restored):
     train: int | None = scaled(16, None, None)  # clips, drawn by seed; of the study `portion` says it
     test: int | None = scaled(12, 480, None)  # of the study spread evenly over the videos
     large: int | None = scaled(8, 96, None)  # clips that teach super-resolution
+    measured: int | None = scaled(4, 120, None)  # test clips that it is measured on
     crop: int = scaled(32, 40, 112)
     backbones: tuple[Backbone, ...] = scaled(
         (Backbone("I3D", "tiny_r3d", SMALL),),

@@ -31,6 +31,7 @@ STILL = frozenset(
     ("activity_standing", "Interacts", "Talking", "activity_gesturing", "specialized_talking_phone",
      "specialized_texting_phone")
 )  # fmt: skip
+PRETRAINING = 10**9  # the seed of the study for pre-training: every other set's seed lies below, and so do its places
 LONGEST_WALK = 280  # frames until a walker has left its place
 
 
@@ -304,8 +305,8 @@ def _dealt(todo: list[Order], cameras: list[Camera], indoor: Array) -> list[list
 
 def shoots(profile: Profile, seed: int, domains: tuple[str, ...] = DOMAINS) -> list[Shoot]:
     """Every video of a data set: a pure function of the profile and the seed; no place appears in two splits."""
-    if seed < 0:
-        raise UsageError(f"seed: expected 0 or more, got {seed}")
+    if not 0 <= seed < PRETRAINING:
+        raise UsageError(f"seed: expected 0 to {PRETRAINING - 1}, got {seed}")
     made: list[Shoot] = []
     for domain in domains:
         for place, split in enumerate(SPLITS):

@@ -28,7 +28,18 @@ from tinylib.errors import DataError, UsageError
 from tinylib.files import inside, write_json
 from tinylib.progress import track
 from tinylib.synth.annotation import annotate
-from tinylib.synth.plan import DOMAINS, MIX, SPLITS, Order, Shoot, combos, draw_frames, draw_side, support
+from tinylib.synth.plan import (
+    DOMAINS,
+    MIX,
+    PRETRAINING,
+    SPLITS,
+    Order,
+    Shoot,
+    combos,
+    draw_frames,
+    draw_side,
+    support,
+)
 from tinylib.synth.script import Script, compose
 from tinylib.synth.twins import view
 from tinylib.synth.write import GENERATOR, read_truth, write_truth
@@ -38,6 +49,8 @@ VERSION = 3  # raise when equal arguments give other clips
 ORDERS = {"train": 30, "validate": 12, "test": 12}  # vignettes a video; intervals live on the number of test videos
 PLACES = 500  # scenes of a split; more would be those of the next one
 SPARE = 1.4  # vignettes for each clip: some find no room, some come out too short or too large
+AGAIN = 3  # times that further videos are scripted for classes of which a split has no clip
+EXTRA = 8  # vignettes of each such class in each domain then
 
 
 def study(
@@ -53,14 +66,18 @@ def study(
 ) -> dict[str, Index]:
     """The indexes "train", "val" and "test" with so many clips of every class (of `classes`; () is all), made once.
 
-    A clip counts for its rarest class; labels outside `classes` are left out. version 2 mixes the V and M domains as
-    TinyVIRAT-v2 does. Places are disjoint between splits. A class that a domain lacks comes from the other.
+    A clip counts for its rarest class, and for any of its classes where one would else be left without: Talking is
+    never the rarest. Labels outside `classes` are left out. version 2 mixes the V and M domains as TinyVIRAT-v2 does; a
+    class that a domain lacks comes from the other. Places are disjoint between splits. Seed `PRETRAINING` is the set
+    for pre-training, whose places and actors are no other study's. UsageError at once: what cannot be had.
     """
     unknown = [name for name in classes if name not in CLASSES]
     if unknown:
         raise UsageError(f"classes: no class {unknown[0]!r}; there are {', '.join(CLASSES)}")
     if min(train, val, test) < 1:
         raise UsageError(f"a study needs a clip a class in each split, not {train}, {val} and {test}")
+    if not 0 <= seed <= PRETRAINING:
+        raise UsageError(f"seed: expected 0 to {PRETRAINING}, which is the pre-training's, got {seed}")
     chosen = tuple(name for name in CLASSES if name in classes) or CLASSES
     domains = DOMAINS[:version]
     clips = {"train": train, "validate": val, "test": test}
@@ -82,7 +99,7 @@ def study(
             root=root,
             classes=chosen,
             multi_label=True,
-            clips=tuple(_clip(row) for row in facts["clips found"][split]),
+            clips=tuple(clip_of(row) for row in facts["clips found"][split]),
             notes=tuple(facts["short of"][split]),
         )
         for split in SPLITS
@@ -109,7 +126,7 @@ def render(
         tasks = [(str(index.root), clip, (height, width), sensor, kept) for clip in index.clips[start:]]
         jobs = cores() if workers is None else workers
         label = f"rendering {index.split} at {height}x{width}"
-        return iter(track(in_order(_rendered, tasks, jobs), label, total=len(tasks), closing_line=False))
+        return iter(track(in_order(rendered, tasks, jobs), label, total=len(tasks), closing_line=False))
 
     return ClipStore.render(index, file, videos, made=made)
 
@@ -136,19 +153,31 @@ def moments(frames: int, kept: int | None) -> NDArray[np.int64]:
 def _cast(
     classes: Sequence[str], clips: dict[str, int], seed: int, domains: Sequence[str], root: Path, workers: int | None
 ) -> tuple[dict[str, list[dict[str, Any]]], dict[str, list[str]]]:
-    """Script every video, and choose the clips."""
-    tasks = [(shoot, str(root)) for shoot in _shoots(classes, clips, seed, domains)]
+    """Script every video, and choose the clips; a class of which a split has none gets further videos."""
+    shoots = list(plan_videos(classes, clips, seed, domains))  # all of them, so that what cannot be had is said first
     jobs = cores() if workers is None else workers
-    done = in_order(_scripted, tasks, jobs if len(tasks) > 1 else 0)
-    found = track(done, "scripts", total=len(tasks), closing_line=False)
-    return _balanced([row for rows in found for row in rows], classes, clips, seed)
+    next_number = {(split, domain): 0 for split in SPLITS for domain in domains}
+    rows: list[dict[str, Any]] = []
+    for attempt in range(AGAIN + 1):
+        tasks = [(shoot, str(root)) for shoot in shoots]
+        scripted = in_order(script_clips, tasks, jobs if len(tasks) > 1 else 0)
+        rows += [row for part in track(scripted, "scripts", total=len(tasks), closing_line=False) for row in part]
+        result, short, lacking = _balanced(rows, classes, clips, seed)
+        if not any(lacking.values()):
+            return result, short
+        for shoot in shoots:
+            next_number[shoot.split, shoot.domain] = shoot.number + 1
+        shoots = list(_further(lacking, classes, seed, domains, attempt, next_number))
+    split = next(split for split in SPLITS if lacking[split])
+    names = ", ".join(lacking[split])
+    raise DataError(f"the study's {split} split has no clip of {names} after {AGAIN} further tries: ask for more clips")
 
 
 def _short(asked: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:8]
 
 
-def _shoots(classes: Sequence[str], clips: dict[str, int], seed: int, domains: Sequence[str]) -> Iterator[Shoot]:
+def plan_videos(classes: Sequence[str], clips: dict[str, int], seed: int, domains: Sequence[str]) -> Iterator[Shoot]:
     for domain in domains:
         table, real = combos(domain), support(domain)
         for place, split in enumerate(SPLITS):
@@ -158,15 +187,47 @@ def _shoots(classes: Sequence[str], clips: dict[str, int], seed: int, domains: S
                 everywhere = all(any(name in labels for labels in combos(each)) for each in domains)
                 mix = MIX[split] if domain == "V" else 1 - MIX[split]
                 share = 1.0 if len(domains) == 1 or not everywhere else mix
-                todo += _orders(name, classes, table, real, domain, round(SPARE * share * clips[split]), rng)
-            order = rng.permutation(len(todo))
+                todo += _orders(name, classes, table, real, domain, round(SPARE * share * clips[split]), rng, seed)
             videos = max(1, round(len(todo) / ORDERS[split]))
             if videos > PLACES:
                 raise UsageError(f"a study of {videos} {split} videos: there are {PLACES} places; ask for fewer clips")
-            for number in range(videos):
-                part = tuple(todo[i] for i in order[number::videos])
-                scene = ((seed * 2 + DOMAINS.index(domain)) * 3 + place) * 1000 + 500 + number
-                yield Shoot(split, domain, number, scene, int(rng.integers(2**31)), 1.0, part)
+            yield from _videos(todo, videos, 0, split, domain, seed, rng)
+
+
+def _further(
+    lacking: Mapping[str, Sequence[str]],
+    classes: Sequence[str],
+    seed: int,
+    domains: Sequence[str],
+    attempt: int,
+    next_number: Mapping[tuple[str, str], int],
+) -> Iterator[Shoot]:
+    """A video more in each domain of each split that has no clip of some classes, with vignettes of these alone."""
+    for domain in domains:
+        table, real = combos(domain), support(domain)
+        for place, split in enumerate(SPLITS):
+            rng = np.random.default_rng((seed, 79, DOMAINS.index(domain), place, attempt))
+            todo: list[Order] = []
+            for name in lacking[split]:
+                todo += _orders(name, classes, table, real, domain, EXTRA, rng, seed)
+            if todo and next_number[split, domain] < PLACES:
+                yield from _videos(todo, 1, next_number[split, domain], split, domain, seed, rng)
+
+
+def _videos(
+    todo: Sequence[Order], videos: int, first: int, split: str, domain: str, seed: int, rng: np.random.Generator
+) -> Iterator[Shoot]:
+    """Vignettes dealt out to so many videos, each in a place of its own."""
+    order = rng.permutation(len(todo))
+    base = ((seed * 2 + DOMAINS.index(domain)) * 3 + SPLITS.index(split)) * 1000 + 500 + first
+    for number in range(videos):
+        part = tuple(todo[i] for i in order[number::videos])
+        yield Shoot(split, domain, first + number, base + number, _drawn_seed(seed, rng), 1.0, part)
+
+
+def _drawn_seed(seed: int, rng: np.random.Generator) -> int:
+    """Of a video or an actor, below 2^31; those of the pre-training lie above."""
+    return int(rng.integers(2**31)) + (2**31 if seed == PRETRAINING else 0)
 
 
 def _orders(
@@ -177,6 +238,7 @@ def _orders(
     domain: str,
     count: int,
     rng: np.random.Generator,
+    seed: int,
 ) -> list[Order]:
     """Vignettes that show `name`, under label sets as frequent as the real ones in which it is the rarest."""
     carriers = [labels for labels in table if name in labels]
@@ -188,7 +250,7 @@ def _orders(
     for pick in rng.choice(len(own), count, p=weights / weights.sum()).tolist():
         frames, chunk = draw_frames(own[pick], domain, 1, rng)
         side, confuser = draw_side(own[pick], domain, rng), bool(rng.random() < 0.1)
-        made.append(Order(own[pick], int(rng.integers(2**31)), frames, side, chunk, confuser))
+        made.append(Order(own[pick], _drawn_seed(seed, rng), frames, side, chunk, confuser))
     return made
 
 
@@ -196,7 +258,7 @@ def _rarest(labels: Sequence[str], classes: Sequence[str], real: Mapping[str, in
     return min((label for label in labels if label in classes), key=lambda label: (real[label], label))
 
 
-def _scripted(shoot: Shoot, root: str) -> list[dict[str, Any]]:
+def script_clips(shoot: Shoot, root: str) -> list[dict[str, Any]]:
     """Place a video's vignettes, write its truth, and cut it on paper: a row a window, near-duplicates left out."""
     from tinylib.synth import actions
 
@@ -228,32 +290,41 @@ def _same(one: Window, other: Window) -> bool:
 
 def _balanced(
     rows: list[dict[str, Any]], classes: Sequence[str], clips: dict[str, int], seed: int
-) -> tuple[dict[str, list[dict[str, Any]]], dict[str, list[str]]]:
-    """As many clips of each class in each split as asked for, in the order of their videos; and what was short."""
+) -> tuple[dict[str, list[dict[str, Any]]], dict[str, list[str]], dict[str, list[str]]]:
+    """As many clips of each class in each split as asked for, in the order of their videos; what was short; what lacks.
+
+    A class that was never a clip's rarest gets the clips that have it at all.
+    """
     real = sum((Counter(support(domain)) for domain in DOMAINS), Counter[str]())
-    result, short = {}, {}
+    result, short, lacking = {}, {}, {}
     for place, split in enumerate(SPLITS):
         rng = np.random.default_rng((seed, 78, place))
         mine = [row for row in rows if row["split"] == split and set(row["labels"]) & set(classes)]
         taken: Counter[str] = Counter()
-        kept = []
-        for i in rng.permutation(len(mine)).tolist():
+        chosen: list[int] = []
+        order = rng.permutation(len(mine)).tolist()
+        for i in order:
             name = _rarest(mine[i]["labels"], classes, real)
             if taken[name] < clips[split]:
                 taken[name] += 1
-                kept.append(i)
-        lacking = [name for name in classes if not taken[name]]
-        if lacking:
-            raise DataError(f"the study's {split} split has no clip of {lacking[0]}: ask for more clips a class")
+                chosen.append(i)
+        for name in (name for name in classes if not taken[name]):
+            carriers, already = [i for i in order if name in mine[i]["labels"]], set(chosen)
+            more = [i for i in carriers if i not in already]
+            taken[name] = len(carriers) - len(more)
+            more = more[: max(0, clips[split] - taken[name])]
+            taken[name] += len(more)
+            chosen += more
+        lacking[split] = [name for name in classes if not taken[name]]
         short[split] = [f"{n}: {taken[n]} clips, not {clips[split]}" for n in classes if taken[n] < clips[split]]
         result[split] = [
             mine[i] | {"labels": [n for n in mine[i]["labels"] if n in classes], "id": f"{split}-{rank:05d}"}
-            for rank, i in enumerate(sorted(kept))
+            for rank, i in enumerate(sorted(chosen))
         ]
-    return result, short
+    return result, short, lacking
 
 
-def _clip(row: dict[str, Any]) -> Clip:
+def clip_of(row: dict[str, Any]) -> Clip:
     side = row["box"][2] - row["box"][0]
     spot = "_".join(str(n) for n in (row["start"], row["end"], *row["box"]))
     domain = "virat" if row["domain"] == "V" else "meva"
@@ -274,7 +345,7 @@ def _window(root: str, clip: Clip) -> tuple[Script, Window]:
     return _script(str(file)), Window(clip.video_id, "", start, end, (x0, y0, x1, y1), clip.labels or ())
 
 
-def _rendered(root: str, clip: Clip, size: tuple[int, int], sensor: bool, kept: int | None) -> NDArray[np.uint8]:
+def rendered(root: str, clip: Clip, size: tuple[int, int], sensor: bool, kept: int | None) -> NDArray[np.uint8]:
     import cv2
 
     cv2.setNumThreads(1)

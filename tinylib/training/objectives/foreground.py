@@ -23,7 +23,7 @@ class Foreground(nn.Module):
     reconstruction, without the second masking rewrites the super-resolution. Masking happens on the [-1, 1] scale, as
     released, so what is masked turns mid-grey.
     batch: "video" (B, 3, T, H, W) in [0, 1] at the generator's output size, "label" multi-hot float or class numbers;
-    with "high", the truth of "video", a pair that the camera made instead of a reduction.
+    with "high", the truth of "video", it is a pair that the camera made instead of a reduction.
     Differs from the paper: lambda_att stands there for two things; here it is the weight of the action loss (0.5), and
     the sparsity weighs a mean (5e-4, released), not a sum.
     """
