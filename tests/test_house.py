@@ -69,7 +69,7 @@ def test_ci_calls_make_test():
 def test_what_is_data_of_the_package_is_shipped():
     patterns = PROJECT["tool"]["setuptools"]["package-data"]["tinylib"]
     top = {p.name for pattern in patterns for p in (ROOT / "tinylib").glob(pattern)}
-    needed = {"viewer.js", "viewer.css", "report.css", "report_page.html", "report_index.html", "published.yaml"}
+    needed = {"viewer.js", "viewer.css", "report.css", "report_page.html", "report_index.html", "stat.yaml"}
     assert needed | {"real_statistics.yaml"} <= top
 
 
@@ -108,12 +108,12 @@ def test_only_figures_and_widgets_import_matplotlib_and_ipywidgets():
 
 def test_the_readmes_name_what_exists():
     """Notebooks in the front page's table, commands of `tinylib`, and checkpoints that `convert` knows."""
-    from tinylib import cli, reports
+    from tinylib import cli, results
     from tinylib.models.official import NAMES
 
     front = (ROOT / "README.md").read_text(encoding="utf-8")
     listed = re.findall(r"^\| `(\d\d_\w+)` \|", front, re.MULTILINE)
-    assert listed == sorted({*reports.AFTER, *reports.DATA})
+    assert listed == sorted(results.planned())
     assert {path.stem for path in (ROOT / "notebooks").glob("*.ipynb")} <= set(listed)
     data = (ROOT / "data/README.md").read_text(encoding="utf-8")
     names = re.findall(

@@ -138,13 +138,15 @@ def pool(args: argparse.Namespace) -> int:
 
 
 def reports(args: argparse.Namespace) -> int:
-    import yaml
-
     from tinylib.reports.runner import run
 
-    parameters = {name: yaml.safe_load(value) for name, value in args.parameter}
+    texts = dict(args.parameter)
+    if len(texts) < len(args.parameter):
+        names = [name for name, _ in args.parameter]
+        raise UsageError(f"reports: -p {next(n for n in names if names.count(n) > 1)} is given twice")
     only = [part.strip() for part in args.only.split(",") if part.strip()]
-    statuses = run(args.notebooks, args.profile, only, args.out, args.scheduler, parameters, force=args.force)
+    options: dict[str, Any] = {"force": args.force, "keep_checkpoints": args.keep_checkpoints}
+    statuses = run(args.notebooks, args.profile, only, args.out, args.scheduler, texts=texts, **options)
     out = args.out or Path("reports", args.profile)
     print(f"{out}/index.html: {sum(s.state == 'done' for s in statuses)} of {len(statuses)} notebooks done")
     return 0 if all(status.state == "done" for status in statuses) else 1
@@ -243,6 +245,7 @@ def parser() -> argparse.ArgumentParser:
     graph.add_argument("--notebooks", type=_folder, metavar="DIR", help="default: the project's notebooks/")
     graph.add_argument("-p", "--parameter", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"))
     graph.add_argument("--force", action="store_true", help="run what is already done, too")
+    graph.add_argument("--keep-checkpoints", action="store_true", help="all of them; default: a training's newest")
     return top
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tinylib import reports, settings
+from tinylib import reports, results, settings
 from tinylib.settings import parameters
 
 FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
@@ -82,7 +82,8 @@ SETTINGS = {name: kind for name in settings.__all__ if hasattr(kind := getattr(s
 
 
 def test_the_graph_names_only_notebooks_of_the_plan():
-    plan = {*reports.AFTER, *(n for before in reports.AFTER.values() for n in before if n != "*")}
+    plans = results.planned()
+    plan = {*plans, *(n for line in plans.values() for n in line.after if n != "*")}
     assert {path.stem for path in NOTEBOOKS} <= plan | {"06_low_resolution_ucf_hmdb"}
 
 

@@ -104,7 +104,7 @@ def recorded(folder: Path, after: str, before: str, metric: str) -> Difference |
     return difference(_opened(folder, after), _opened(folder, before), metric)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)
 def _opened(folder: Path, name: str) -> Clips:
     return Clips.load(folder, name)
 

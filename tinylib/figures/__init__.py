@@ -21,7 +21,7 @@ from tinylib.figures.ensembles import threshold_curves, threshold_table, waterfa
 from tinylib.figures.pictures import attention_grid, contact_sheet, full_frame, side_by_side
 from tinylib.figures.stat import block_attention, embedding, gains, interval_attention, temporal_attention
 from tinylib.figures.style import PALETTE, Figure, banner, png, styled
-from tinylib.figures.summary import paper_gaps, verdicts
+from tinylib.figures.summary import headline, paper_gaps, verdicts
 
 __all__ = [
     "PALETTE",
@@ -39,6 +39,7 @@ __all__ = [
     "full_frame",
     "gains",
     "grouped_bars",
+    "headline",
     "histograms",
     "interval_attention",
     "learning_curves",

@@ -1,10 +1,11 @@
-from .graph import AFTER as AFTER
-from .graph import DATA as DATA
 from .graph import LIMITS as LIMITS
 from .graph import Job as Job
+from .graph import after as after
+from .graph import before_of as before_of
 from .graph import plan as plan
 from .pages import index_page as index_page
 from .pages import notebook_page as notebook_page
+from .runner import execute as execute
 from .runner import run as run
 from .source import declared_parameters as declared_parameters
 from .status import Status as Status

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,25 +13,17 @@ from typing import Any
 from tinylib.errors import UsageError
 from tinylib.reports.source import _code, declared_parameters, package_digest
 from tinylib.reports.status import read_status
-from tinylib.settings.parameters import PROFILES, check_parameters, home
+from tinylib.results.paper_files import planned
+from tinylib.settings.parameters import PROFILES, Declared, check_parameters, home, parsed
 from tinylib.workers import cores
 
-DATA = ("01_build_tinyvirat",)
-AFTER: dict[str, tuple[str, ...]] = {  # a notebook -> those done first; "*": all others, whatever became of them
-    "02_dataset_statistics": DATA,
-    "03_baselines": DATA,
-    "04_progressive_dvsr": DATA,
-    "05_foreground_attention": (*DATA, "04_progressive_dvsr"),
-    "06_low_resolution_ucf_hmdb": DATA,
-    "07_attention_transfer": (),  # 07, 08 and 11 make studies of their own
-    "08_sampling_and_balance": (),
-    "09_dual_resolution_distillation": ("08_sampling_and_balance",),  # one study for both
-    "10_ensemble_and_submission": ("08_sampling_and_balance", "09_dual_resolution_distillation"),
-    "11_beyond_the_papers": (),
-    "12_papers_vs_ours": ("*",),
-    "13_your_own_video": ("03_baselines",),
-}
 LIMITS = {"smoke": (300, 900), "demo": (1800, 5400), "full": (14 * 86400, 30 * 86400)}  # seconds: one cell, a notebook
+
+
+def after(name: str) -> tuple[str, ...]:
+    """The notebooks done before this one, as the papers' files say; '*': all others, whatever became of them."""
+    plans = planned()
+    return plans[name].after if name in plans else ()
 
 
 @dataclass(frozen=True)
@@ -48,12 +40,24 @@ class Job:
     force: bool
     threads: int | None  # of the notebook's own process; None: this worker's share of its machine
     gpus: tuple[str, ...] = ()
+    keep_checkpoints: bool = False
 
 
 def plan(
-    folder: Path, profile: str, only: Sequence[str], out: Path, parameters: dict[str, Any], *, force: bool, remote: bool
+    folder: Path,
+    profile: str,
+    only: Sequence[str],
+    out: Path,
+    parameters: dict[str, Any],
+    *,
+    texts: Mapping[str, str] | None = None,
+    force: bool,
+    remote: bool,
 ) -> dict[str, Job]:
-    """The notebooks to run in an order in which each comes after those it depends on, checked."""
+    """The notebooks to run in an order in which each comes after those it depends on, checked.
+
+    texts: parameters as typed; the type that a notebook declares says how they are read.
+    """
     sources = {path.stem: path for path in sorted(folder.glob("[0-9][0-9]_*.ipynb"))}
     if not sources:
         raise UsageError(f"{folder}: no notebooks here (expected 01_….ipynb and so on)")
@@ -65,14 +69,14 @@ def plan(
     chosen = [n for n in sources if not only or n in only or n.split("_")[0] in {o.zfill(2) for o in only}]
     right = {name: declared_parameters(sources[name]) for name in chosen}
     known = {line.name: line for lines in right.values() for line in lines}
-    check_parameters(parameters, list(known.values()), "the notebooks")
+    check_parameters(parameters | _read(texts, list(known.values())), list(known.values()), "the notebooks")
     threads, gpus = _share()
     cell, whole = LIMITS[profile]
     jobs: dict[str, Job] = {}
     for name in _ordered(chosen):
         names = {line.name for line in right[name]}
         given: dict[str, Any] = {"profile": profile, "run_dir": str(out / "runs" / name)}
-        given |= {"data_root": str(home() / "data")} | parameters
+        given |= {"data_root": str(home() / "data")} | parameters | _read(texts, right[name])
         given = {k: v for k, v in given.items() if k in names}
         check_parameters(given, right[name], name)
         before = [jobs[b].fingerprint if b in jobs else _known(out, b) for b in before_of(name, sources)]
@@ -94,10 +98,16 @@ def plan(
     return jobs
 
 
+def _read(texts: Mapping[str, str] | None, lines: list[Declared]) -> dict[str, Any]:
+    """Typed texts as values of the declared types; those of unknown names as they are."""
+    hints = {line.name: line.hint for line in lines}
+    return {name: parsed(text, hints[name]) if name in hints else text for name, text in (texts or {}).items()}
+
+
 def before_of(name: str, chosen: Iterable[str]) -> list[str]:
     """The chosen notebooks that `name` must wait for; one that was not chosen is taken to be done."""
-    wanted = AFTER.get(name, ())
-    return [c for c in chosen if c != name and (c in wanted or ("*" in wanted and "*" not in AFTER.get(c, ())))]
+    wanted = after(name)
+    return [c for c in chosen if c != name and (c in wanted or ("*" in wanted and "*" not in after(c)))]
 
 
 def _known(out: Path, name: str) -> str:

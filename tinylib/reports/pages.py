@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import html
 import json
+import math
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from tinylib.errors import TinylibError
+from tinylib.reports import folders
+from tinylib.results.paper_files import planned
+from tinylib.results.rows import KEY
 
 if TYPE_CHECKING:
     from tinylib.reports.status import Status
@@ -85,7 +91,9 @@ def index_page(out: Path, statuses: Sequence[Status]) -> str:
     statuses = sorted(statuses, key=lambda status: status.name)
     rows = []
     for status in statuses:
-        groups, more = headlines(_rows(out / "runs" / status.name / "results.jsonl"))
+        plan = planned().get(status.name)
+        rows_of_it = _rows(out / "runs" / status.name / "results.jsonl")
+        groups, more = headlines(rows_of_it, (*(plan.headline if plan else ()), *HEADLINES))
         page = (out / f"{status.name}.html").exists()
         row: dict[str, Any] = {
             "name": status.name,
@@ -96,7 +104,8 @@ def index_page(out: Path, statuses: Sequence[Status]) -> str:
         row |= {"time": _time(status.seconds) if status.state != "not run" else "", "page": page}
         row |= {"hardware": status.hardware, "commit": status.commit, "began": status.began[:10]}
         rows.append(row | {"groups": groups, "more": more})
-    wrong = [status.name for status in statuses if status.state != "done"]
+    wrong = [status.name for status in statuses if status.state in ("failed", "not run")]
+    running = [status.name for status in statuses if status.state == "running"]
     start = next((row for row in rows if row["name"] == START and row["page"]), None)
     done = sum(status.state == "done" for status in statuses)
     facts = [
@@ -105,12 +114,55 @@ def index_page(out: Path, statuses: Sequence[Status]) -> str:
         ("data", _distinct(s.data for s in statuses)),
         ("hardware", _distinct(s.hardware for s in statuses)),
         ("commit", _distinct(s.commit for s in statuses)),
+        ("disk", _disk(out)),
         ("last run", max((s.began for s in statuses), default="").replace("T", " ")[:16]),
     ]
     said = [(name, value) for name, value in facts if value]
-    body = _template("report_index.html").render(rows=rows, facts=said, wrong=wrong, start=start)
+    body = _template("report_index.html").render(
+        rows=rows, facts=said, wrong=wrong, running=running, start=start, **_glance(out)
+    )
     banners = {banner(status.data) for status in statuses} - {""}
     return _page("tinylib: reports", str(body), facts=[], banner=" ".join(banners))
+
+
+def _glance(out: Path) -> dict[str, Any]:
+    """The index' first figure and the table under it: what the papers claim, and what became of it here."""
+    from base64 import b64encode
+
+    from tinylib import figures
+    from tinylib.results import comparison
+
+    try:
+        runs = comparison.collect([out / "runs"])
+        known, gaps = comparison.known_for(runs), comparison.gaps(runs)
+    except TinylibError as error:
+        return {"glance": "", "trouble": str(error), "claims": [], "summary": ""}
+    picture = b64encode(figures.png(figures.headline(known, gaps))).decode() if len(gaps) else ""
+    claims = known.to_dict("records")
+    for claim in claims:
+        claim["theirs"] = f"{claim['their gain']:+.1f}"
+        claim["ours"] = _spelled(claim["our gain"], claim["low"], claim["high"])
+        claim["verdict"] = VERDICTS[claim["held"]]
+        claim["page"] = bool(claim["notebook"]) and (out / f"{claim['notebook']}.html").exists()
+    return {"glance": picture, "trouble": "", "claims": claims, "summary": comparison.summary(gaps)}
+
+
+VERDICTS = {"yes": "holds", "no": "is reversed", "open": "open", "": "not measured"}
+
+
+def _spelled(value: float, low: float, high: float) -> str:
+    if math.isnan(value):
+        return ""
+    return f"{value:+.1f}" + ("" if math.isnan(low) else f" [{low:+.1f}, {high:+.1f}]")
+
+
+def _disk(out: Path) -> str:
+    """How large the folder is, and what of it is kept of runs that are out of date."""
+    old = sum(folders.size(folder) for folder in (out / "runs").glob(f"*{folders.BEFORE}*"))
+    kept = (
+        f", of which {folders.spelled(old)} are earlier runs set aside (runs/NAME{folders.BEFORE}DATE)" if old else ""
+    )
+    return folders.spelled(folders.size(out)) + kept
 
 
 def _distinct(values: Any) -> str:
@@ -124,23 +176,36 @@ def _time(seconds: float) -> str:
 
 
 def _rows(results: Path) -> list[dict[str, Any]]:
+    """The last of each key; lines that are none are left to `results.load`, which names them."""
     if not results.exists():
         return []
-    return [json.loads(line) for line in results.read_text(encoding="utf-8").splitlines() if line.strip()]
+    latest: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for line in results.read_text(encoding="utf-8").splitlines():
+        try:
+            row = json.loads(line)
+            latest[tuple(row.get(name) for name in KEY)] = row | {"metric": row["metric"], "value": row["value"]}
+        except (ValueError, KeyError, TypeError, AttributeError):
+            continue
+    return list(latest.values())
 
 
-def headlines(rows: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], int]:
+def headlines(
+    rows: Sequence[Mapping[str, Any]], metrics: Sequence[str] = HEADLINES
+) -> tuple[list[dict[str, Any]], int]:
     """The rows an index shows, under what they share (table, metric, input), and how many it leaves out.
 
-    Those of the headline metric, the papers' tables first; a number that stands in two tables is shown once.
+    Those of the first of `metrics` that was measured, the papers' tables first; a number that stands in two tables is
+    shown once.
     """
-    rank = min((_rank(row["metric"]) for row in rows), default=0)
+    rank = min((_rank(row["metric"], metrics) for row in rows), default=0)
     places = list(dict.fromkeys((row.get("paper"), row.get("ref")) for row in rows))
     places.sort(key=lambda place: place[0] == "ours")
     chosen: list[Mapping[str, Any]] = []
     for place in places:
         above = {_number(row) for row in chosen}
-        mine = [row for row in rows if (row.get("paper"), row.get("ref")) == place and _rank(row["metric"]) == rank]
+        mine = [
+            row for row in rows if (row.get("paper"), row.get("ref")) == place and _rank(row["metric"], metrics) == rank
+        ]
         chosen += [row for row in mine if _number(row) not in above]
     chosen = chosen[:SHOWN]
     chosen += [row for row in rows if row not in chosen][: FEW - len(chosen)] if len(chosen) < FEW else []
@@ -157,11 +222,9 @@ def _number(row: Mapping[str, Any]) -> tuple[Any, ...]:
     return row["value"], row.get("low"), row.get("high")
 
 
-def _rank(metric: str) -> int:
+def _rank(metric: str, metrics: Sequence[str]) -> int:
     """Place among the headlines; a metric may name its dataset first ('HMDB-51 accuracy')."""
-    return next(
-        (i for i, name in enumerate(HEADLINES) if metric == name or metric.endswith(f" {name}")), len(HEADLINES)
-    )
+    return next((i for i, name in enumerate(metrics) if metric == name or metric.endswith(f" {name}")), len(metrics))
 
 
 def _short(value: Any) -> str:
@@ -196,6 +259,19 @@ def _joined(outputs: Iterable[Any]) -> list[Any]:
     return joined
 
 
+TABLE = re.compile(r'<table id="T_.*?</table>', re.DOTALL)  # as pandas' Styler writes it
+CELL = re.compile(r"(<(t[dh]|caption)\b[^>]*>)(.*?)(?=</\2>)", re.DOTALL)
+
+
+def _tables_of_text(page: str) -> str:
+    """A styled table with its cells as text: Styler puts names from files into the page as they are."""
+
+    def text(cell: re.Match[str]) -> str:
+        return cell[1] + html.escape(html.unescape(cell[3]), quote=False)
+
+    return TABLE.sub(lambda table: CELL.sub(text, table[0]), page)
+
+
 def _output(output: Any) -> str:
     """The richest form that stands by itself; what only a live kernel could show is left out."""
     from nbconvert.filters import ansi2html
@@ -211,7 +287,7 @@ def _output(output: Any) -> str:
     if "application/vnd.jupyter.widget-view+json" in data:
         return ""
     if "text/html" in data:
-        inner = data["text/html"]
+        inner = _tables_of_text(data["text/html"])
     elif "image/svg+xml" in data:
         inner = data["image/svg+xml"]
     elif "image/png" in data:

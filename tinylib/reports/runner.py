@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -18,10 +17,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tinylib.files import write_text
-from tinylib.reports.graph import AFTER, Job, before_of, plan
+from tinylib.files import locked, write_text
+from tinylib.reports.folders import set_aside, thin
+from tinylib.reports.graph import Job, after, before_of, plan
 from tinylib.reports.source import title
 from tinylib.reports.status import Status, read_status
+from tinylib.reports.watch import watched
 from tinylib.results.rows import commit
 from tinylib.settings.parameters import home
 from tinylib.workers import connect, cores, device_name
@@ -35,27 +36,49 @@ def run(
     scheduler: str | None = None,
     parameters: Mapping[str, Any] | None = None,
     *,
+    texts: Mapping[str, str] | None = None,
     force: bool = False,
+    keep_checkpoints: bool = False,
 ) -> list[Status]:
     """Run, render and index the notebooks; a failing one is shown as failed and those after it as not run.
 
     notebooks: their folder (default: the project's); only: numbers or names; out: default reports/<profile>;
     scheduler: address of a dask scheduler that shares the folder (default: this machine); parameters: passed to every
-    notebook that has them. Unknown or ill-typed parameters are a UsageError before anything runs.
+    notebook that has them; texts: the same as a person typed them, read as each notebook declares them. Unknown or
+    ill-typed parameters are a UsageError before anything runs, and so is a second call while one runs in `out`.
+    keep_checkpoints: all that trainings leave; by default of those that have ended the newest alone stays.
     """
     folder = Path(notebooks) if notebooks else home() / "notebooks"
     from tinylib.reports.pages import index_page
 
     target = (Path(out) if out else home() / "reports" / profile).resolve()
-    jobs = plan(folder, profile, only, target, dict(parameters or {}), force=force, remote=scheduler is not None)
-    earlier = [read_status(target, file.stem) for file in (target / "status").glob("*.json")]
-    statuses = {status.name: status for status in earlier if status}
-    for status in _statuses(jobs, scheduler):
-        statuses[status.name] = status
-        note = status.error or (f"{status.seconds:.0f} s" if status.fresh else "already done")
-        print(f"{status.name}: {status.state} ({note})", flush=True)
-        write_text(target / "index.html", index_page(target, list(statuses.values())))
+    remote = scheduler is not None
+    jobs = plan(folder, profile, only, target, dict(parameters or {}), texts=texts, force=force, remote=remote)
+    jobs = {name: replace(job, keep_checkpoints=keep_checkpoints) for name, job in jobs.items()}
+
+    def index() -> None:
+        every = [read_status(target, file.stem) for file in sorted((target / "status").glob("*.json"))]
+        write_text(target / "index.html", index_page(target, [status for status in every if status]))
+
+    statuses: dict[str, Status] = {}
+    with locked(target / "reports", wait=False):
+        _end_interrupted(target)
+        with watched(target, list(jobs), index):
+            for status in _statuses(jobs, scheduler):
+                statuses[status.name] = status
+                note = status.error or (f"{status.seconds:.0f} s" if status.fresh else "already done")
+                left = f"; {len(jobs) - len(statuses)} of {len(jobs)} notebooks to go"
+                print(f"{status.name}: {status.state} ({note}){left if len(statuses) < len(jobs) else ''}", flush=True)
+                index()
     return [statuses[name] for name in jobs]
+
+
+def _end_interrupted(out: Path) -> None:
+    """A status 'running' while we hold the lock is of a call that was killed."""
+    for file in sorted((out / "status").glob("*.json")):
+        status = read_status(out, file.stem)
+        if status and status.state == "running":
+            replace(status, state="failed", error="interrupted").write(out)
 
 
 def _statuses(jobs: dict[str, Job], scheduler: str | None) -> Iterable[Status]:
@@ -80,7 +103,7 @@ def _statuses(jobs: dict[str, Job], scheduler: str | None) -> Iterable[Status]:
 
 def execute(job: Job, *before: Status) -> Status:
     """Run one notebook unless it is done already or one before it is not; render it; leave its status on disk."""
-    sums_up = "*" in AFTER.get(job.name, ())  # what others left, be it little: runs again when one of them has
+    sums_up = "*" in after(job.name)  # what others left, be it little: runs again when one of them has
     missing = [status.name for status in before if status.state != "done" and not sums_up]
     earlier = read_status(job.out, job.name)
     done = earlier and earlier.state == "done" and earlier.fingerprint == job.fingerprint
@@ -102,18 +125,22 @@ def execute(job: Job, *before: Status) -> Status:
     if not missing:
         own = job.out / "runs" / job.name
         if own.exists() and (job.force or not earlier or earlier.fingerprint != job.fingerprint):
-            shutil.rmtree(own)  # of other settings or code; an interrupted run of these goes on where it was
-        replace(status, state="failed", error="interrupted").write(job.out)  # until we know better
+            before_it = set_aside(own)  # of other settings or code; an interrupted run of these goes on where it was
+            if before_it:
+                print(f"{job.name}: the run of before is kept as {before_it.parent.name}/{before_it.name}", flush=True)
+        replace(status, state="running").write(job.out)
         start = time.monotonic()
         error = _papermill(job)
         status = replace(
             status, state="failed" if error else "done", error=error, seconds=round(time.monotonic() - start, 1)
         )
+        if not error and not job.keep_checkpoints:
+            thin(own)
         from tinylib.reports.pages import notebook_page
 
         executed = job.out / "notebooks" / f"{job.name}.ipynb"
         if executed.exists():
-            others = {name for name in AFTER if (job.out / f"{name}.html").exists()} - {job.name}
+            others = {page.stem for page in job.out.glob("[0-9]*.html")} - {job.name}
             write_text(job.out / f"{job.name}.html", notebook_page(executed, status, others))
     status.write(job.out)
     return status

@@ -1,9 +1,12 @@
 from . import comparison as comparison
 from .log import Clips as Clips
 from .log import Log as Log
-from .papers import facts as facts
-from .papers import figures as figures
-from .papers import published as published
+from .paper_files import Paper as Paper
+from .paper_files import facts as facts
+from .paper_files import figures as figures
+from .paper_files import papers as papers
+from .paper_files import planned as planned
+from .paper_files import published as published
 from .rows import FILE as FILE
 from .rows import Row as Row
 from .rows import commit as commit

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -13,13 +14,14 @@ from typing import Any
 import pandas as pd
 
 from tinylib.evaluation.metrics import spelled
-from tinylib.results.papers import JOIN, facts, published
+from tinylib.results.paper_files import JOIN, facts, papers, planned, published
 from tinylib.results.rows import FILE, Row, load
 from tinylib.results.tables import banner
 from tinylib.results.tables import table as paper_table
 from tinylib.results.verdicts import ANSWERS, COLUMNS, orderings, tally
 
 DIGITS = {"%": 1, "ratio": 3}
+BEFORE = ".before-"  # in the name of a run folder that `tinylib reports` has set aside
 HERE = "12_papers_vs_ours"  # its own rows are about the others'
 
 
@@ -65,6 +67,7 @@ def _pixels(size: str) -> int:
 def collect(folders: Iterable[str | Path]) -> list[Run]:
     """Every results file below the folders, by name (a folder not there has none); DataError names a bad line."""
     files = {path.resolve() for folder in folders for path in Path(folder).rglob(FILE)}
+    files = {path for path in files if not any(BEFORE in part for part in path.parts)}  # set aside: out of date
     runs = [Run(path.parent.name, path, tuple(load(path))) for path in sorted(files)]
     return sorted((run for run in runs if run.name != HERE), key=lambda run: run.name)
 
@@ -75,9 +78,10 @@ def tables() -> list[tuple[str, str]]:
 
 
 def notebooks() -> list[str]:
-    """Those that have a table's or a figure's counterpart."""
-    named = [name for line in facts("tables") for name in line["notebooks"]]
-    return sorted({*named, *(line["notebook"] for line in facts("figures"))})
+    """Those that a paper lists, or that have a table's or a figure's counterpart."""
+    named = {name for line in facts("tables") for name in line["notebooks"]}
+    named |= {line["notebook"] for line in facts("figures")}
+    return sorted(named | {name for name, plan in planned().items() if "*" not in plan.after})
 
 
 def state(runs: Sequence[Run], folders: Iterable[str | Path]) -> pd.DataFrame:
@@ -97,9 +101,12 @@ def _why(name: str, folders: Iterable[str | Path]) -> str:
     for folder in folders:
         file = Path(folder).parent / "status" / f"{name}.json"
         if file.exists():
-            status = json.loads(file.read_text(encoding="utf-8"))
-            if status["state"] != "done":
-                return f"{status['state']}: {status['error']}"
+            try:
+                status = json.loads(file.read_text(encoding="utf-8"))
+                if status["state"] != "done":
+                    return f"{status['state']}: {status['error']}".removesuffix(": ")
+            except (ValueError, KeyError, TypeError):
+                return f"{file.name}: not a status of this program"
     return "has not run"
 
 
@@ -221,6 +228,34 @@ def gaps(runs: Sequence[Run]) -> pd.DataFrame:
             parts.append(every.assign(paper=fact["paper"], ref=fact["ref"], **scaled))
     columns = ["paper", "ref", *COLUMNS, "notebook"]
     return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
+
+
+def known_for(runs: Sequence[Run]) -> pd.DataFrame:
+    """What each paper is known for (`claims` of its file), one line each: their gain, ours in points, decided or not.
+
+    Columns: paper, title, ref, says, their gain, our gain, low, high, held ('' where not measured), judged, notebook.
+    """
+    lines = []
+    for paper in papers():
+        for fact in paper.sections["claims"]:
+            printed = published(paper.name, fact["ref"])
+            printed = printed[(printed["input"] == fact["input"]) & (printed["metric"] == fact["metric"])]
+            scale = 100.0 if (printed["unit"] == "ratio").any() else 1.0
+            values = printed.set_index("row")["value"]
+            every = claims(paper.name, fact["ref"], runs)
+            same = every["claim"] == f"{fact['above']} > {fact['below']}"
+            same &= (every["input"] == fact["input"]) & (every["metric"] == fact["metric"])
+            ours = every[same].to_dict("records")[:1]
+            line = {name: scale * ours[0][key] if ours else math.nan for name, key in MEASURED.items()}
+            line |= {name: ours[0][name] if ours else "" for name in ("held", "judged", "notebook")}
+            gain = {"their gain": scale * (values[fact["above"]] - values[fact["below"]])}
+            about = {"paper": paper.name, "title": paper.title, "ref": fact["ref"], "says": fact["says"]}
+            lines.append(about | gain | line)
+    columns = ["paper", "title", "ref", "says", "their gain", *MEASURED, "held", "judged", "notebook"]
+    return pd.DataFrame(lines, columns=columns)
+
+
+MEASURED = {"our gain": "our gap", "low": "low", "high": "high"}
 
 
 def summary(every: pd.DataFrame) -> str:

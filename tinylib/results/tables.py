@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Hashable, Iterable
 from typing import Any
 
 import pandas as pd
 
-from tinylib.results.papers import JOIN, published
+from tinylib.results.paper_files import JOIN, published
 from tinylib.results.rows import Row
 
 
@@ -54,11 +55,12 @@ def banner(rows: Iterable[Row]) -> str:
 
 
 def shown(frame: pd.DataFrame, *, digits: int = 2) -> Any:
-    """`frame` for a notebook: its banner as the caption, numbers rounded, gaps and blanks quiet."""
-    style = frame.style.format(precision=digits, na_rep="").hide(axis="index")
+    """`frame` for a notebook: its banner as the caption, numbers rounded, gaps and blanks quiet, names as text."""
+    style = frame.style.format(precision=digits, na_rep="", escape="html").hide(axis="index")
+    style = style.format_index(escape="html", axis=1)
     words: list[Hashable] = [name for name in frame.columns if frame[name].map(_is_words).any()]
     style = style.set_properties(subset=words, **{"text-align": "left"})
-    return style.set_caption(frame.attrs["banner"]) if "banner" in frame.attrs else style
+    return style.set_caption(html.escape(frame.attrs["banner"])) if "banner" in frame.attrs else style
 
 
 def _is_words(value: object) -> bool:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from tinylib.evaluation import pairing
 from tinylib.evaluation.intervals import spelled
-from tinylib.results.papers import JOIN, published
+from tinylib.results.paper_files import JOIN, published
 from tinylib.results.rows import Row
 from tinylib.results.tables import banner
 

@@ -3,6 +3,7 @@ from .beyond import BeyondThePapers as BeyondThePapers
 from .dataset import BuildTinyvirat as BuildTinyvirat
 from .dataset import DatasetStatistics as DatasetStatistics
 from .own import OwnVideo as OwnVideo
+from .papers import of_paper as of_paper
 from .parameters import EIGHT as EIGHT
 from .parameters import PROFILES as PROFILES
 from .parameters import Declared as Declared

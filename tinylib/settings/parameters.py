@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import json
+import math
 from collections.abc import Mapping
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
@@ -71,6 +73,80 @@ def _conforms(value: object, hint: ast.expr) -> bool:
         case ast.Name():  # a record, such as `Baseline`
             return isinstance(value, tuple)
     raise ValueError(f"{ast.unparse(hint)}: not a type that a parameter can have")
+
+
+def parsed(text: str, hint: str) -> object:
+    """What a person typed as a value of the annotated type; the text itself where it is none, for the check to refuse.
+
+    Text stays as typed, be it a date, `on`, `%`, quotes or nothing. `null` and `None` are None where that may be.
+    Truth is true, false, yes, no, on or off. Lists are `[a, b]`, their items read in the same way.
+    """
+    return _parsed(text, ast.parse(hint, mode="eval").body)
+
+
+TRUTH = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+
+
+def _parsed(text: str, hint: ast.expr) -> object:
+    alternatives = _alternatives(hint)
+    order = ["None", "bool", "int", "float", "list", "tuple", "dict", "str"]
+    for one in sorted(alternatives, key=lambda node: order.index(name) if (name := _name(node)) in order else 9):
+        value = _scalar(text, _name(one)) if not isinstance(one, ast.Subscript) else _items(text, one)
+        if _conforms(value, one) and not (isinstance(value, str) and _name(one) != "str"):
+            return value
+    nothing = any(_name(one) == "None" for one in alternatives)
+    return None if nothing and not text.strip() else text
+
+
+def _alternatives(hint: ast.expr) -> list[ast.expr]:
+    if isinstance(hint, ast.BinOp):
+        return [*_alternatives(hint.left), *_alternatives(hint.right)]
+    return [hint]
+
+
+def _name(hint: ast.expr) -> str:
+    if isinstance(hint, ast.Subscript):
+        return _name(hint.value)
+    return hint.id if isinstance(hint, ast.Name) else "None" if isinstance(hint, ast.Constant) else ""
+
+
+def _scalar(text: str, name: str) -> object:
+    """The text as one of this type, or as it is."""
+    word = text.strip()
+    if name == "None":
+        return None if word in ("null", "None", "~") else text
+    if name == "bool":
+        return TRUTH.get(word.lower(), text)
+    if name in ("list", "tuple", "dict"):
+        return _yaml(text)
+    try:
+        if name == "int":
+            return int(word)
+        if name == "float":
+            value = float(word)
+            return value if math.isfinite(value) else text
+    except ValueError:
+        pass
+    return text
+
+
+def _items(text: str, hint: ast.Subscript) -> object:
+    """`[a, b]` with each item read as the inner type."""
+    values = _yaml(text, plain=True)
+    if not isinstance(values, list):
+        return text
+    inner = hint.slice.elts[0] if isinstance(hint.slice, ast.Tuple) else hint.slice
+    return [_parsed(json.dumps(value) if isinstance(value, list) else str(value), inner) for value in values]
+
+
+def _yaml(text: str, *, plain: bool = False) -> object:
+    """Its value, plain: with every scalar as text; the text itself where it is no YAML."""
+    import yaml
+
+    try:
+        return yaml.load(text, Loader=yaml.BaseLoader if plain else yaml.SafeLoader)
+    except yaml.YAMLError:
+        return text
 
 
 @dataclass(frozen=True)
