@@ -200,5 +200,5 @@ def evidence(judged: Mapping[str, Judged]) -> dict[str, Clips]:
 
 def by_map(table: pd.DataFrame) -> pd.DataFrame:
     """`localisation.compare` in words: a row a map, a column a metric."""
-    text = [metrics.spelled(row.value, row.low, row.high) for row in table.itertuples()]
+    text = [metrics.spelled(*row) for row in table[["value", "low", "high"]].itertuples(index=False, name=None)]
     return table.assign(text=text).pivot(index="map", columns="metric", values="text")

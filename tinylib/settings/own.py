@@ -62,7 +62,7 @@ class OwnVideo(Notebook):
         return read_kpf(file.parents[1] / "annotations/test" / f"{file.stem}.activities.yml")
 
     def weights(self) -> Path | None:
-        """The run folder or file of the network; None: it is to be trained. UsageError: nothing shipped fits."""
+        """The run folder or file of the network; None: it is to be trained (a line says so where none shipped fits)."""
         if self.model:
             return home() / Path(self.model).expanduser()
         if self.pretrained in ("", "none"):
@@ -77,4 +77,5 @@ class OwnVideo(Notebook):
         for file, about in pretrained.shipped().items():
             if about["model"] == self.network.model and pretrained.structure(pretrained.build(about)) == wanted:
                 return file
-        raise UsageError(f"pretrained: {self.pretrained} has no {self.network.model} with {options}; give `model`")
+        print(f"{self.network.model} is trained here: {self.pretrained} has no weights for a network of its structure")
+        return None
