@@ -8,11 +8,12 @@ import torch
 
 from tinylib import models
 from tinylib.errors import UsageError
-from tinylib.methods import pairs, recipes, super_resolution
+from tinylib.methods import looking, pairs, recipe_study, recipes
 from tinylib.methods.recipes import PARTS, RECIPES, Budget, Learned, Material, Recipe
 from tinylib.models.cost import complexity
 from tinylib.models.dvsr import ProgressiveDVSR
 from tinylib.settings import BeyondThePapers
+from tinylib.training import Classify, CrossResolution, Distillation
 
 BUDGET = Budget(frames=2, epochs=1, batch=4, lr=1e-3)
 
@@ -68,12 +69,62 @@ def test_every_part_of_the_combined_recipe_can_be_taken_away():
     assert taken == {field.name for field in fields(Recipe) if getattr(tiny, field.name) != getattr(plain, field.name)}
 
 
+def test_the_objective_is_the_one_that_the_recipe_names(material):
+    index = material["train"].index
+    network, teacher = (recipes.network_of(RECIPES["winner"], BUDGET, index) for _ in range(2))
+    kinds = {
+        "scores": type(recipes.objective_of(RECIPES["winner"], network, teacher, index, epochs=1)),
+        "trust": type(
+            recipes.objective_of(replace(RECIPES["winner"], lesson="trust"), network, teacher, index, epochs=1)
+        ),
+        "nobody": type(recipes.objective_of(RECIPES["winner"], network, None, index, epochs=1)),
+    }
+    assert kinds == {"scores": Distillation, "trust": CrossResolution, "nobody": Classify}
+    with pytest.raises(UsageError, match="knows one resolution"):
+        replace(RECIPES["winner"], factors=(1.0, 0.5))
+    with pytest.raises(UsageError, match="'attention' is STAT's"):
+        replace(RECIPES["winner"], lesson="attention")
+
+
+def test_the_labels_and_the_teachers_terms_are_means_of_one_scale():
+    logits, targets = torch.randn(4, 26, generator=torch.Generator().manual_seed(0)), torch.zeros(4, 26)
+    targets[:, 0] = 1
+    twice = torch.cat([logits, logits], dim=1), torch.cat([targets, targets], dim=1)
+    once = recipes.mean_asymmetric(logits, targets)
+    assert once.item() == pytest.approx(recipes.mean_asymmetric(*twice).item())  # as many classes again: no more weight
+
+
+def test_each_recipe_has_its_papers_schedule():
+    assert {name: (r.optimiser, r.schedule) for name, r in RECIPES.items()} == {
+        "tinyaction": ("adam", "multistep"),
+        "tinyvirat": ("adam", "constant"),
+        "winner": ("adamw", "restarts"),
+        "stat": ("sgd", "multistep"),
+        "tiny": ("adam", "cosine"),
+    }
+    assert RECIPES["stat"].milestones == (0.4, 0.8)
+
+
 def test_what_stands_still_is_dimmed_in_surveillance_alone(material):
     many = material["train"].index
     one = replace(many, multi_label=False, clips=tuple(replace(clip, labels=clip.labels[:1]) for clip in many.clips))
-    assert recipes.network_of(RECIPES["tiny"], BUDGET, many).still == 0.3
-    assert recipes.network_of(RECIPES["tiny"], BUDGET, one).still == 1.0
-    assert recipes.network_of(RECIPES["winner"], BUDGET, many).still == 1.0
+    for name in RECIPES:  # all recipes dim, or none
+        assert recipes.network_of(RECIPES[name], replace(BUDGET, still=0.3), many).still == 0.3
+        assert recipes.network_of(RECIPES[name], BUDGET, many).still == 1.0
+        assert recipes.network_of(RECIPES[name], replace(BUDGET, still=0.3), one).still == 1.0
+    assert recipes.network_of(replace(RECIPES["tiny"], still=0.5), BUDGET, many).still == 0.5
+    dimmed = recipes.network_of(RECIPES["stat"], replace(BUDGET, still=0.0), many).eval()
+    still = torch.rand(1, 3, 1, 8, 8).expand(1, 3, 2, 8, 8)  # nothing moves, so nothing is seen
+    grey = dimmed.backbone.mean.expand(1, 3, 2, 8, 8)
+    assert torch.allclose(dimmed(still), dimmed(grey), atol=1e-5)
+
+
+def test_networks_start_as_the_budget_says(material):
+    given = []
+    start = replace(BUDGET, start=lambda network, classes: given.append(tuple(classes)) or network)
+    recipes.network_of(RECIPES["stat"], start, material["train"].index)
+    recipes.network_of(RECIPES["tiny"], start, material["train"].index)
+    assert given == [material["train"].index.classes] * 2
 
 
 def test_mirrored_views_are_the_mean_of_both(material, tmp_path):
@@ -99,20 +150,34 @@ def test_a_teacher_may_see_the_students_own_pixels(material, tmp_path):
     assert recipes.read(learned, material["test"], BUDGET).scores.shape == (4, 2)
 
 
-def test_a_super_resolver_learns_from_the_high_resolution_and_restores_the_low(material, tmp_path):
-    generator = ProgressiveDVSR(scale=2, frames=4, channels=4)
-    taught = recipes.super_resolver(generator, material["train"], tmp_path / "run", epochs=2, batch=4, frames=4, seed=0)
-    assert taught.last.is_file()
-    assert generator.stage == 1  # x2 has one
-    made = material["test"].restored_by(generator, tmp_path / "test.store", frames=4, made={"weights": "these"})
-    assert made.low is material["test"].low
-    assert made.restored.size == (16, 16)
-    plain = material["test"].restored_by(
-        super_resolution.bicubic(2), tmp_path / "bicubic.store", frames=4, made={"bicubic": 2}
-    )
-    assert not np.array_equal(made.restored[0], plain.restored[0])
-    again = material["test"].restored_by(generator, tmp_path / "bicubic.store", frames=4, made={"weights": "these"})
-    assert np.array_equal(again.restored[0], made.restored[0])  # another restorer's video is not taken for this one's
+def test_a_super_resolver_learns_from_pairs_and_restores_the_low(settings, material, tmp_path):
+    lessons = recipe_study.lessons(material, frames=4, seed=0, synthetic=True)
+    assert lessons.index is material["val"].index  # no clip that classifiers learn from, or are judged on
+    assert recipe_study.lessons(material, frames=4, seed=0, synthetic=False).index is material["train"].index
+    settings = replace(settings, run_dir=str(tmp_path), low=8, generator_epochs=1, channels=4, batch=4)
+    generator, made = recipe_study.restorer(settings, "progressive", lessons, scale=2)
+    assert made == {"generator": "progressive", "start": "none"}
+    restored = material["test"].restored_by(generator, tmp_path / "test.store", frames=4, made=made)
+    assert restored.low is material["test"].low
+    assert restored.restored.size == (16, 16)
+    bicubic, named = recipe_study.restorer(settings, "bicubic", lessons, scale=2)
+    plain = material["test"].restored_by(bicubic, tmp_path / "bicubic.store", frames=4, made=named)
+    again = material["test"].restored_by(generator, tmp_path / "bicubic.store", frames=4, made=made)
+    assert np.array_equal(again.restored[0], restored.restored[0])  # another restorer's video is not taken for its own
+    assert plain.restored.size == (16, 16)
+
+
+def test_a_generator_of_large_scale_is_not_given_large_video(settings, material, tmp_path):
+    seen = []
+
+    class Watched(torch.nn.Module):
+        def forward(self, video):
+            seen.append(video.shape[-1])
+            return video
+
+    small = replace(settings, low=4, run_dir=str(tmp_path))
+    recipes.at_size(small, material, 12, restorer=Watched(), made={"watched": 1})
+    assert set(seen) == {8}
 
 
 def test_the_same_clips_at_another_size(settings, material):
@@ -162,3 +227,22 @@ def test_settings_that_cannot_be_met_are_refused(wrong, message):
 def test_real_data_knows_no_actors():
     with pytest.raises(UsageError, match="SynthVIRAT does"):
         pairs.masks(BeyondThePapers.of("smoke", data="ucf101"), None, 16)
+
+
+def test_masks_of_clips_of_unequal_length(settings, material):
+    index = material["test"].index
+    whole = replace(settings, kept=None)
+    assert looking.masks(whole, index, 16, 3).shape == (4, 3, 16, 16)
+    some = looking.masks(settings, index, 16, 3)  # among the four frames that are kept
+    assert np.array_equal(some, pairs.masks(settings, index, 16)[:, [0, 2, 3]])
+    assert looking.moments(material["test"].high, [0, 2], 3).shape == (2, 3, 3, 16, 16)
+
+
+def test_runs_are_compared_on_the_same_clips(material, tmp_path):
+    study = recipe_study.RecipeStudy((BUDGET, replace(BUDGET, seed=1)), tmp_path)
+    learned = study.learn(RECIPES["tiny"], material["train"], "tiny")
+    judged = study.judge(learned, material, fitted=True)
+    assert [run.name for run in sorted(tmp_path.iterdir())] == ["tiny-0", "tiny-1"]
+    assert list(judged.spelled()) == ["mAP", "F1 (fitted)", "F1", "F1 (micro)"]
+    assert (judged.over(judged)["value"] == 0).all()
+    assert study.teachers(learned) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -91,9 +92,15 @@ class Backbone(NamedTuple):
         return sample
 
     def make(
-        self, classes: int, seed: int, *, reading: Reading = "enlarged", size: Any = None, initial: str | Path = ""
+        self,
+        count: int,
+        seed: int,
+        *,
+        reading: Reading = "enlarged",
+        size: Sequence[int] | None = None,
+        initial: str | Path = "",
     ) -> SegmentNetwork:
-        """A fresh network; `size` (height, width) of the teacher's input makes it a student in `reading`.
+        """A network of `count` classes; `size` (height, width) of the teacher's input makes it a student in `reading`.
 
         initial: a file with an official backbone (torchvision's resnet34, r2plus1d_18, ...); "" starts from nothing.
 
@@ -105,12 +112,12 @@ class Backbone(NamedTuple):
             raise UsageError(f"reading must be one of {', '.join(READINGS)}, not {reading!r}")
         torch.manual_seed(seed)
         network = SegmentNetwork(
-            num_classes=classes,
+            num_classes=count,
             backbone=self.network,
             segments=self.segments,
             length=self.length,
             stem="low" if reading == "native" and size is not None else "paper",
-            size=tuple(size) if reading == "enlarged" and size is not None else None,
+            size=(size[0], size[1]) if reading == "enlarged" and size is not None else None,
         )
         if initial:
             content = official.read(initial)

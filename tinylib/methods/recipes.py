@@ -6,7 +6,7 @@ written in one line each (`RECIPES`). The networks here are the small ones that 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -19,44 +19,65 @@ from torch.nn import functional as F
 
 from tinylib import models
 from tinylib.annotations.labels import mirror_permutation
-from tinylib.datasets.degrade import Size, pair
+from tinylib.datasets.degrade import Size
 from tinylib.datasets.index import Index
 from tinylib.datasets.loading import BatchTransform, ClipDataset
-from tinylib.datasets.store import ClipStore
 from tinylib.errors import UsageError
 from tinylib.evaluation.scores import READINGS, Scores, predict
-from tinylib.methods import attention_transfer, pairs, super_resolution
+from tinylib.methods import attention_transfer
+from tinylib.methods.material import Material, at_size
 from tinylib.models.cost import complexity, throughput
 from tinylib.models.dvsr import ProgressiveDVSR
 from tinylib.models.segments import SegmentNetwork
 from tinylib.training import losses
 from tinylib.training.loop import FitConfig, FitResult, fit
+from tinylib.training.objectives.attention_transfer import AttentionTransfer
 from tinylib.training.objectives.classify import Classify, Loss
 from tinylib.training.objectives.cross_resolution import CrossResolution
 from tinylib.training.objectives.distill import Distillation
 
+__all__ = [
+    "PARTS", "RECIPES", "Budget", "Learned", "Material", "Recipe", "at_size", "cost", "learn", "network_of",
+    "objective_of", "read",
+]  # fmt: skip
+
 Teacher = Literal["none", "low", "restored", "high"]  # the pixels it sees; "low": the student's own
+Lesson = Literal["scores", "trust", "attention"]
+Start = Callable[[nn.Module, Sequence[str]], nn.Module]  # a network and its outputs' names -> that network
+Schedule = Literal["constant", "multistep", "cosine", "restarts"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """One way to learn from tiny clips and to read them. Fields are the parts that an ablation takes away."""
+    """One way to learn from tiny clips and to read them. Fields are the parts that an ablation takes away.
+
+    lesson: what a teacher gives. "scores": the winner's Eq. 1, the mean squared distance of scores; "trust": the
+    divergence of answers, each clip's counted as far as the teacher is right; "attention": STAT's maps.
+    """
 
     sampler: str  # of training; test reads the clip as `READINGS[reading]` says
     reading: str
     flip: float = 0.5
     sees: Literal["low", "restored"] = "low"  # what the delivered network is given
-    still: float = 1.0  # share of what stands still that a classifier sees (`models.create`), in surveillance video
+    still: float | None = None  # None: the budget's (`Budget.still`)
     network: Literal["classifier", "segments"] = "classifier"
     loss: Literal["plain", "asymmetric", "prior"] = "plain"
     teacher: Teacher = "none"
-    attention: bool = False  # the teacher shows where and when to look (STAT), not what to answer
+    lesson: Lesson = "scores"
     alpha: float = 0.5  # weight of the labels beside the teacher's answers
-    trust: bool = False  # in the teacher, clip by clip
     factors: tuple[float, ...] = (1.0,)  # resolutions that training shows, as shares of the clip's
-    schedule: Literal["constant", "cosine", "restarts"] = "constant"
+    optimiser: Literal["adam", "adamw", "sgd"] = "adam"
+    pace: float = 1.0  # its rate over the budget's: SGD takes larger steps than Adam
+    schedule: Schedule = "constant"
+    milestones: tuple[float, ...] = (0.25, 0.5, 0.75)  # of "multistep", as shares of the run
     ema: float | None = None  # averaged weights are delivered
     mirrored_views: bool = False  # test also sees each view mirrored, left and right labels swapped
+
+    def __post_init__(self) -> None:
+        if self.lesson == "scores" and self.teacher != "none" and self.factors != (1.0,):
+            raise UsageError("recipe: lesson 'scores' (winner, Eq. 1) knows one resolution; 'trust' takes `factors`")
+        if self.lesson == "attention" and self.network != "segments":
+            raise UsageError("recipe: lesson 'attention' is STAT's, whose network is 'segments'")
 
     @property
     def restores(self) -> bool:
@@ -65,25 +86,36 @@ class Recipe:
 
 
 RECIPES: dict[str, Recipe] = {
-    "tinyaction": Recipe(sampler="contiguous", reading="tinyaction", flip=0.0),
+    "tinyaction": Recipe(sampler="contiguous", reading="tinyaction", flip=0.0, schedule="multistep"),
     "tinyvirat": Recipe(sampler="strided", reading="tinyvirat", sees="restored"),
-    "winner": Recipe(sampler="uniform", reading="winner", teacher="restored", loss="asymmetric", schedule="restarts"),
-    "stat": Recipe(sampler="segments", reading="stat", network="segments", teacher="high", attention=True),
-    "tiny": Recipe(
+    "winner": Recipe(
         sampler="uniform",
         reading="winner",
-        still=0.3,
+        teacher="restored",
         loss="asymmetric",
-        schedule="cosine",
+        optimiser="adamw",
+        schedule="restarts",
     ),
+    "stat": Recipe(
+        sampler="segments",
+        reading="stat",
+        network="segments",
+        teacher="high",
+        lesson="attention",
+        optimiser="sgd",
+        pace=15.0,
+        schedule="multistep",
+        milestones=(0.4, 0.8),
+    ),
+    "tiny": Recipe(sampler="uniform", reading="winner", loss="asymmetric", schedule="cosine"),
 }
 PARTS: dict[str, dict[str, Any]] = {  # what each ablation of the combined recipe changes; "with": parts left out of it
     "without uniform sampling": {"sampler": "contiguous", "reading": "tinyaction"},
-    "without dimming what stands still": {"still": 1.0},
     "without the asymmetric loss": {"loss": "plain"},
     "without the falling rate": {"schedule": "constant"},
     "with restarts instead": {"schedule": "restarts"},
-    "with a high-resolution teacher": {"teacher": "high", "trust": True},
+    "with what stands still dimmed": {"still": 0.3},
+    "with a high-resolution teacher": {"teacher": "high", "lesson": "trust"},
     "with coarser resolutions": {"factors": (1.0, 0.75, 0.5)},
     "with averaged weights": {"ema": 0.97},
     "with the classes' shares in the loss": {"loss": "prior"},
@@ -93,74 +125,34 @@ PARTS: dict[str, dict[str, Any]] = {  # what each ablation of the combined recip
 
 @dataclass(frozen=True, kw_only=True)
 class Budget:
-    """What every recipe gets: the same network, clips and steps."""
+    """What every recipe gets: the same network and where it starts from, clips, steps, and view of what stands still.
+
+    still: share of what stands still that networks see, in video of several labels (`models.create`); 1 is all.
+    start: gives a fresh network, a teacher too, its starting weights (`Studied.start`); None leaves it as it is.
+    """
 
     model: str = "tiny_r3d"  # in models.CLASSIFIERS
+    options: tuple[tuple[str, Any], ...] = ()  # of its constructor
     segments: str = "resnet10"  # in models.segments.SEGMENT_BACKBONES, for STAT's kind of network
     frames: int = 8
     epochs: int = 40
     batch: int = 16
     lr: float = 2e-3
+    still: float = 1.0
+    start: Start | None = None
     seed: int = 0
 
 
-@dataclass(frozen=True)
-class Material:
-    """A split's clips, and their pixels: as they are, seen better, and super-resolved by a frozen network."""
+class StillSegments(SegmentNetwork):
+    """STAT's network where what stands still over all its intervals is dimmed, as `VideoClassifier.still` does it."""
 
-    index: Index
-    low: ClipStore
-    high: ClipStore
-    restored: ClipStore | None = None
+    still = 1.0
 
-    def seen(self, which: str) -> ClipStore:
-        store = {"low": self.low, "high": self.high, "restored": self.restored}[which]
-        if store is None:
-            raise UsageError("this recipe needs super-resolved video: give the material's `restored`")
-        return store
-
-    def restored_by(
-        self, restorer: super_resolution.Restorer, file: str | Path, *, frames: int, made: Mapping[str, Any]
-    ) -> Material:
-        """The same clips with `restored` as this super-resolver makes it of `low`, `frames` at a time, kept in `file`.
-
-        made: what the restorer is; a network's own weights are hashed into the store's recipe.
-        """
-        pixels = super_resolution.super_resolved(
-            restorer, self.low, self.index, file, size=None, frames=frames, shown=None, made=made
-        )
-        return replace(self, restored=pixels)
-
-
-def at_size(
-    settings: Any,
-    material: Mapping[str, Material],
-    size: Size,
-    *,
-    resized: bool = False,
-    restorer: nn.Module | None = None,
-    made: Mapping[str, Any] | None = None,
-) -> dict[str, Material]:
-    """The train and test clips at another size: natural, or resized from the high resolution by STAT's camera model.
-
-    settings: of notebook 11, whose `low`, `high` and `kept` say what `material` is; natural clips at `low` are returned
-    as they are. restorer (`made` says which): they are restored as well, the smaller ones enlarged to `low` first, and
-    what it makes is brought to `high`.
-    """
-    if not resized and pair(size) == pair(settings.low):
-        return {split: material[split] for split in ("train", "test")}
-    found, side = {}, max(pair(settings.high))
-    for split in ("train", "test"):
-        each, kind = material[split], "resized-" if resized else ""
-        low = (
-            pairs.degraded(settings, each.index, each.high, size) if resized else pairs.low(settings, each.index, size)
-        )
-        found[split] = replace(each, low=low, restored=None)
-        if restorer is not None:
-            enlarger = super_resolution.ToSize(restorer, size=side, at_least=max(pair(settings.low)))
-            file = settings.runs / f"{split}-restored-{kind}{pairs.named(size)}.store"
-            found[split] = found[split].restored_by(enlarger, file, frames=settings.kept or 16, made=made or {})
-    return found
+    def features(self, video: Tensor) -> dict[str, Tensor]:
+        if self.still != 1:
+            mean, rest = self.backbone.mean, video.mean(2, keepdim=True)
+            video = mean + 2 * (video - rest) + self.still * (rest - mean)
+        return super().features(video)
 
 
 @dataclass(frozen=True)
@@ -173,45 +165,22 @@ class Learned:
     seconds: float  # of training, the teacher's included
 
 
-def super_resolver(
-    network: super_resolution.Network,
-    material: Material,
-    run_dir: str | Path,
-    *,
-    epochs: int,
-    batch: int,
-    frames: int,
-    seed: int,
-) -> FitResult:
-    """Teach a generator by the clips' true high resolution alone (TinyVIRAT, phase 1). Killed, it goes on.
-
-    It begins as plain interpolation and a new stage is in after 20 steps, for these runs are short.
-    """
-    objective, config = super_resolution.phase_one(
-        network,
-        len(material.index),
-        epochs=epochs,
-        batches=(batch,),
-        lr=1e-3,
-        fade=20,
-        schedule="cosine",
-        from_interpolation=True,
-        seed=seed,
-    )
-    lessons = ClipDataset(material.index, store=material.high, sampler="strided", frames=frames, size=None, seed=seed)
-    return fit(objective, lessons, config, run_dir, transform=BatchTransform(flip=0.5))
-
-
 def network_of(recipe: Recipe, budget: Budget, index: Index) -> nn.Module:
-    """A fresh network, the same for equal seeds.
+    """A fresh network, the same for equal seeds, from the budget's starting weights.
 
     Where a clip has one label alone, as in videos of sports, its place tells much of it, so nothing is dimmed.
     """
     torch.manual_seed(budget.seed)
-    classes, still = len(index.classes), recipe.still if index.multi_label else 1.0
+    still = budget.still if recipe.still is None else recipe.still
+    still = still if index.multi_label else 1.0
     if recipe.network == "segments":
-        return SegmentNetwork(num_classes=classes, backbone=budget.segments, segments=budget.frames, stem="low")
-    return models.create(budget.model, num_classes=classes, still=still)
+        segments = StillSegments(
+            num_classes=len(index.classes), backbone=budget.segments, segments=budget.frames, stem="low"
+        )
+        segments.still = still
+        return segments if budget.start is None else budget.start(segments, index.classes)
+    network = models.create(budget.model, num_classes=len(index.classes), still=still, **dict(budget.options))
+    return network if budget.start is None else budget.start(network, index.classes)
 
 
 def learn(recipe: Recipe, material: Material, budget: Budget, run_dir: str | Path) -> Learned:
@@ -219,28 +188,38 @@ def learn(recipe: Recipe, material: Material, budget: Budget, run_dir: str | Pat
     run_dir, index = Path(run_dir), material.index
     teacher, seconds = None, 0.0
     if recipe.teacher != "none":
-        plain = replace(recipe, teacher="none", attention=False, factors=(1.0,))
+        plain = replace(recipe, teacher="none", lesson="scores", factors=(1.0,))
         teacher = network_of(plain, budget, index)
-        objective: Any = Classify(teacher, loss=_loss(plain, index))
-        seconds = _fit(objective, plain, material, recipe.teacher, None, budget, run_dir / "teacher").seconds
+        lessons = Classify(teacher, loss=_loss(plain, index))
+        seconds = _fit(lessons, plain, material, recipe.teacher, None, budget, run_dir / "teacher").seconds
     network = network_of(recipe, budget, index)
-    loss = _loss(recipe, index)
-    if teacher is not None and recipe.attention:
-        assert isinstance(network, SegmentNetwork)
-        assert isinstance(teacher, SegmentNetwork)
-        network.load_state_dict(teacher.state_dict())  # from scratch there are no norms worth freezing
-        objective = attention_transfer.transfer(
-            network, teacher, attention_transfer.ROLLING, budget.epochs, freeze_norms=False
-        )
-    elif teacher is not None and not recipe.trust and index.multi_label and recipe.factors == (1.0,):
-        objective = Distillation(network, teacher, alpha=recipe.alpha, loss=loss)
-    else:
-        objective = CrossResolution(
-            network, teacher, loss=loss, alpha=recipe.alpha, trust=recipe.trust, factors=recipe.factors
-        )
+    objective = objective_of(recipe, network, teacher, index, epochs=budget.epochs)
     high = recipe.teacher if teacher is not None else None
     result = _fit(objective, recipe, material, recipe.sees, high, budget, run_dir)
     return Learned(recipe, network, teacher, seconds + result.seconds)
+
+
+def objective_of(
+    recipe: Recipe, network: nn.Module, teacher: nn.Module | None, index: Index, *, epochs: int
+) -> Classify | Distillation | CrossResolution | AttentionTransfer:
+    """What the recipe trains with: labels alone, or beside the lesson that it names.
+
+    A single label's "scores" are compared as "trust" compares answers, all trusted alike: Eq. 1 is of several labels.
+    """
+    loss = _loss(recipe, index)
+    if teacher is None:
+        if recipe.factors == (1.0,):
+            return Classify(network, loss=loss)
+        return CrossResolution(network, loss=loss, factors=recipe.factors)
+    if recipe.lesson == "attention":
+        assert isinstance(network, SegmentNetwork)
+        assert isinstance(teacher, SegmentNetwork)
+        network.load_state_dict(teacher.state_dict())  # from scratch there are no norms worth freezing
+        return attention_transfer.transfer(network, teacher, attention_transfer.ROLLING, epochs, freeze_norms=False)
+    if recipe.lesson == "scores" and index.multi_label:
+        return Distillation(network, teacher, alpha=recipe.alpha, loss=loss)
+    trust = recipe.lesson == "trust"
+    return CrossResolution(network, teacher, loss=loss, alpha=recipe.alpha, trust=trust, factors=recipe.factors)
 
 
 def _loss(recipe: Recipe, index: Index) -> Loss:
@@ -251,13 +230,19 @@ def _loss(recipe: Recipe, index: Index) -> Loss:
         return partial(losses.prior_adjusted, prior=hot.mean(0))
     if not index.multi_label:
         return F.cross_entropy
-    return (
-        partial(losses.asymmetric, reduce="mean") if recipe.loss == "asymmetric" else F.binary_cross_entropy_with_logits
-    )
+    return mean_asymmetric if recipe.loss == "asymmetric" else F.binary_cross_entropy_with_logits
+
+
+def mean_asymmetric(logits: Tensor, targets: Tensor) -> Tensor:
+    """The asymmetric loss as a mean over clips and classes, which is the scale of the teacher's term (winner, Eq. 1).
+
+    The authors' code sums over classes; beside a mean over classes the teacher would hardly count.
+    """
+    return losses.asymmetric(logits, targets, reduce="mean") / logits.shape[1]
 
 
 def _fit(
-    objective: Any,
+    objective: nn.Module,
     recipe: Recipe,
     material: Material,
     sees: str,
@@ -277,8 +262,11 @@ def _fit(
     config = FitConfig(
         epochs=budget.epochs,
         batch_size=budget.batch,
-        lr=budget.lr,
+        lr=recipe.pace * budget.lr,
+        optimiser=recipe.optimiser,
+        weight_decay=1e-2 if recipe.optimiser == "adamw" else 0.0,
         schedule=recipe.schedule,
+        milestones=recipe.milestones,
         warmup=1.0,
         ema=recipe.ema,
         clip_norm=5.0,
@@ -291,13 +279,15 @@ def _fit(
 def read(learned: Learned, material: Material, budget: Budget, *, sees: str | None = None) -> Scores:
     """Scores of a split by the recipe's own test-time views. sees: other pixels than it was trained on."""
     recipe, reading = learned.recipe, READINGS[learned.recipe.reading]
+    store = material.seen(sees or recipe.sees)
+    whole = bool((store.frames == budget.frames).all())  # then every view of a clip is the same one
     data = ClipDataset(
         material.index,
         sampler=reading.sampler,
         frames=budget.frames,
         size=None,
-        store=material.seen(sees or recipe.sees),
-        views="test",
+        store=store,
+        views="centre" if whole else "test",
     )
     ask = partial(predict, learned.network, data, batch_size=64, aggregate=reading.aggregate, on=reading.on)
     scores = ask(transform=None)

@@ -20,7 +20,8 @@ class OwnVideo(Notebook):
 
     run_dir: str = "runs/13_your_own_video"
     video: str = ""  # any video file; "" takes one of SynthVIRAT's full frames
-    model: str = ""  # a run folder; "" trains a small network on the data first
+    model: str = ""  # a run folder; "" takes the network that `pretrained` names
+    pretrained: str = scaled("none", "synthvirat", "none")  # the shipped one, a file, or none: a small one is trained
     boxes: str = ""  # tracks of your own (CSV, MOT, KPF geometry, VIRAT objects); "" looks for what moves
     threshold: float = 0.5  # a class is said from this score on
     min_frames: int = 40  # of a clip
@@ -59,3 +60,22 @@ class OwnVideo(Notebook):
 
         file = self.file()
         return read_kpf(file.parents[1] / "annotations/test" / f"{file.stem}.activities.yml")
+
+    def weights(self) -> Path | None:
+        """The run folder or file of the network; None: it is to be trained (a line says so where none shipped fits)."""
+        if self.model:
+            return home() / Path(self.model).expanduser()
+        if self.pretrained in ("", "none"):
+            return None
+        if self.pretrained != "synthvirat":
+            return home() / Path(self.pretrained).expanduser()
+        from tinylib import models
+        from tinylib.models import pretrained
+
+        options = dict(self.network.options)
+        wanted = pretrained.structure(models.create(self.network.model, num_classes=26, **options))
+        for file, about in pretrained.shipped().items():
+            if about["model"] == self.network.model and pretrained.structure(pretrained.build(about)) == wanted:
+                return file
+        print(f"{self.network.model} is trained here: {self.pretrained} has no weights for a network of its structure")
+        return None

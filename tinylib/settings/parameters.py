@@ -30,7 +30,7 @@ EIGHT = (  # classes of balanced studies: apart in pose or motion, few enough fo
     "vehicle_turning_left",
     "vehicle_turning_right",
 )
-FILMED = {"demo": 900}  # clips that notebooks film of a SynthVIRAT profile, where not all of it: filming takes longest
+FILMED = {"demo": 300}  # clips that notebooks film of a SynthVIRAT profile, where not all of it: filming takes longest
 INJECTED = "# Parameters"  # how papermill heads the cell it injects
 
 
