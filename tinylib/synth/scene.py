@@ -280,11 +280,16 @@ def paint(scene: Scene, camera: Camera, *, enlarge: int = 2, looks: bool = True)
     things = [(static, [draw(pack, big, light) for pack in packs if next(sight)]) for static, packs in scene.packs]
 
     shade = np.zeros((height, width), np.uint8)
-    for static, drawings in things:
-        if static.casts and looks:
-            for polygon in (s for drawing in drawings for s in drawing.shadows):
-                if np.abs(polygon).max() < 30000:
-                    cv2.fillPoly(shade, [fixed(polygon, (0, 0), 1)], 255, cv2.LINE_AA, 4)
+    for drawing in (drawing for static, group in things if static.casts and looks for drawing in group):
+        box = drawing.box
+        if box[2] < -2 or box[3] < -2 or box[0] > width + 2 or box[1] > height + 2:
+            continue
+        for polygon in drawing.shadows:
+            (left, top), (right, bottom) = polygon.min(0), polygon.max(0)
+            if right < -2 or bottom < -2 or left > width + 2 or top > height + 2:
+                continue
+            if max(-left, -top, right, bottom) < 30000:
+                cv2.fillPoly(shade, [fixed(polygon, (0, 0), 1)], 255, cv2.LINE_AA, 4)
     shade = np.asarray(cv2.GaussianBlur(shade, (0, 0), 0.8 * enlarge), np.uint8)
 
     image = np.zeros((height, width, 3), np.uint8)
@@ -305,15 +310,22 @@ def paint(scene: Scene, camera: Camera, *, enlarge: int = 2, looks: bool = True)
         colour = np.where((dz < -2e-3)[..., None], colour * air + haze * (1 - air), sky)
         image[top : top + len(rows)] = 255 * np.clip(colour, 0, 1) ** np.float32(1 / GAMMA)
 
-    depth = np.full((height, width), np.inf, np.float32)
-    for _, drawings in things:
-        for drawing in drawings:
-            if drawing.box[2] < 0 or drawing.box[0] > width or np.abs(drawing.tight).max() > 60000:
-                continue
-            if looks:
-                fill(image, drawing, (0, 0), 1)
-            for polygon in drawing.polygons:
-                cv2.fillConvexPoly(depth, fixed(polygon, (0, 0), 1), drawing.depth, cv2.LINE_8, 4)
+    shown = [
+        drawing
+        for _, group in things
+        for drawing in group
+        if not (drawing.box[2] < 0 or drawing.box[0] > width or max(map(abs, drawing.tight)) > 60000)
+    ]
+    ids, first = np.zeros((height, width), np.int32), 1  # 0: nothing stands there
+    for drawing in shown:
+        fill(ids, drawing, (0, 0), 1, np.arange(first, first + len(drawing.ends)))
+        first += len(drawing.ends)
+    depths = np.repeat([np.inf, *(d.depth for d in shown)], [1, *(len(d.ends) for d in shown)]).astype(np.float32)
+    depth = depths[ids]
+    if looks and shown:
+        there = ids > 0
+        inks = np.concatenate([np.zeros((1, 3)), *(drawing.colours for drawing in shown)])
+        image[there] = np.rint(inks).astype(np.uint8)[ids[there]]
     standing = np.isfinite(depth)
     if looks:
         across, down = np.arange(width, dtype=np.float32) - np.float32(big.cx), np.arange(height, dtype=np.float32)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -53,22 +54,26 @@ class Placed:
 class Act:
     """A placed vignette that can be posed, in world metres."""
 
-    def __init__(self, placed: Placed, cast: Any, domain: str):
+    def __init__(self, placed: Placed, cast: Any, domain: str, vignette: Vignette | None = None):
+        """vignette: what `perform` gives, where that is at hand."""
         self.placed = placed
-        self.vignette = perform(placed.order, domain, cast)
+        self.vignette = perform(placed.order, domain, cast) if vignette is None else vignette
         c, s = math.cos(placed.heading), math.sin(placed.heading)
         self.turn = np.array(((c, -s, 0.0), (s, c, 0.0), (0.0, 0.0, 1.0)))
         self.shift = np.array((placed.x, placed.y, 0.0))
-        self._poser = poser(self.vignette)
         self._kept: dict[float, Pack] = {}
 
     def pose(self, time: float) -> Pack:
         """Shapes in the world, `time` in frames of the vignette; held at its end."""
         time = min(time, self.placed.frames - 1.0)
         if time not in self._kept:
-            pack = self._poser(time).moved(self.turn, self.shift)
+            pack = self._poser(float(time))
             self._kept = dict([*list(self._kept.items())[-1:], (time, pack)])
         return self._kept[time]
+
+    @cached_property
+    def _poser(self) -> Callable[[float], Pack]:
+        return placer(self.vignette, self.turn, self.shift)
 
     def joints(self, time: float) -> list[dict[str, Array]]:
         """Named skeleton points of every actor, world metres (empty for vehicles and things)."""
@@ -76,27 +81,62 @@ class Act:
         return [{name: self.turn @ at + self.shift for name, at in actor.joints.items()} for actor in actors]
 
 
+@dataclass(frozen=True)
+class _Puppets:
+    """What the puppets of a vignette are drawn from."""
+
+    still: Pack
+    limbs: NDArray[np.int64]  # (n, 2) which points are the ends of each limb
+    panels: NDArray[np.int64]  # (m, k) which points are the corners of each panel
+
+    @staticmethod
+    def of(puppets: Sequence[Puppet]) -> _Puppets:
+        still = Pack.of([puppet.at(0.0).shapes for puppet in puppets])
+        limbs: list[tuple[int, int]] = []
+        panels: list[list[int]] = []
+        first = 0
+        for puppet in puppets:
+            for draw in puppet.draws:
+                if draw.radii is None:
+                    panels.append([first + min(i, draw.count - 1) for i in range(still.corners.shape[1])])
+                else:
+                    limbs.append((first, first + 1))
+                first += draw.count
+        ends, corners = np.array(limbs, np.int64).reshape(-1, 2), np.array(panels, np.int64)
+        return _Puppets(still, ends, corners.reshape(still.corners.shape[:2]))
+
+    def shaped(self, points: Array) -> Pack:
+        return replace(self.still, ends=points[self.limbs], corners=points[self.panels])
+
+
+def placer(vignette: Vignette, turn: Array, shift: Array) -> Callable[[float], Pack]:
+    """The shapes of a vignette, turned and shifted, at a time: `poser` for pictures, compiled for puppets."""
+    puppets: Sequence[Puppet] | None = getattr(vignette, "puppets", None)
+    if puppets is None or len({len(puppet.tracks) for puppet in puppets}) != 1:
+        pose = poser(vignette)
+        return lambda time: pose(time).moved(turn, shift)
+    from tinylib.synth import kernels
+
+    gathered = _Puppets.of(puppets)
+    tracks = np.concatenate([puppet.tracks for puppet in puppets], axis=1)
+    columns = np.cumsum([0, *(puppet.tracks.shape[1] for puppet in puppets)])
+    entries = [np.nonzero(puppet.weights) for puppet in puppets]
+    joints = np.concatenate([column + first for (_, column), first in zip(entries, columns, strict=False)])
+    weights = np.concatenate([puppet.weights[at] for puppet, at in zip(puppets, entries, strict=True)])
+    counts = np.concatenate([np.count_nonzero(puppet.weights, axis=1) for puppet in puppets])
+    starts = np.concatenate(([0], np.cumsum(counts)))
+    return lambda time: gathered.shaped(kernels.posed(tracks, time, starts, joints, weights, turn, shift))
+
+
 def poser(vignette: Vignette) -> Callable[[float], Pack]:
     """`Pack.of` a vignette's actors at a time; puppets, which only move, are gathered without a shape in between."""
     puppets: Sequence[Puppet] | None = getattr(vignette, "puppets", None)
     if puppets is None:
         return lambda time: Pack.of([actor.shapes for actor in vignette.at(time)])
-    still = Pack.of([puppet.at(0.0).shapes for puppet in puppets])
-    limbs: list[tuple[int, int]] = []
-    panels: list[list[int]] = []
-    first = 0
-    for puppet in puppets:
-        for draw in puppet.draws:
-            if draw.radii is None:
-                panels.append([first + min(i, draw.count - 1) for i in range(still.corners.shape[1])])
-            else:
-                limbs.append((first, first + 1))
-            first += draw.count
-    ends, corners = np.array(limbs, int).reshape(-1, 2), np.array(panels, int).reshape(still.corners.shape[:2])
+    gathered = _Puppets.of(puppets)
 
     def posed(time: float) -> Pack:
-        points = np.concatenate([puppet.weights @ puppet.joints_at(time) for puppet in puppets])
-        return replace(still, ends=points[ends], corners=points[corners])
+        return gathered.shaped(np.concatenate([puppet.weights @ puppet.joints_at(time) for puppet in puppets]))
 
     return posed
 
@@ -293,7 +333,7 @@ def compose(shoot: Shoot, cast: Any, *, looks: bool = True) -> tuple[Script, Bac
             missed += 1
             continue
         diary.add(whole, start, vignette.frames)
-        acts.append(Act(Placed(order, heading, x, y, start, vignette.frames), cast, shoot.domain))
+        acts.append(Act(Placed(order, heading, x, y, start, vignette.frames), cast, shoot.domain, vignette))
     frames = int(diary.spans[:, 1].max()) + 6 if len(diary.spans) else 60
     if crowd is not None:
         far = Placed(crowd, 0.0, *_far(scene, camera), 0, frames)

@@ -189,22 +189,25 @@ class Stand:
 
     def _fast(self, time: float) -> bool:
         """Whether anything is blurred around `time`; looked at every eighth frame."""
+        from tinylib.synth import kernels
+
         block = int(time) // 8
         if block not in self.fast:
             first, last = self.act.pose(8.0 * block), self.act.pose(8.0 * block + 1)
-            way = self.camera.project(last.points())[0] - self.camera.project(first.points())[0] if (
-                first.ends.shape == last.ends.shape and first.corners.shape == last.corners.shape
-            ) else np.zeros((0, 2))  # fmt: skip
-            self.fast[block] = bool(SHUTTER * np.abs(way).max(initial=0) > 1)
+            same = first.ends.shape == last.ends.shape and first.corners.shape == last.corners.shape
+            way = kernels.travel(first.points(), last.points(), self.camera.numbers) if same else 0.0
+            self.fast[block] = bool(SHUTTER * way > 1)
         return self.fast[block]
 
     def shows(self, time: float) -> bool:
         """Whether the act or its shadow can be in the view at `time`, with room to spare; far cheaper than drawing."""
-        solid = self.act.pose(time).points()
-        spots, depth = self.camera.project(np.concatenate((solid, self.light.shadows(solid))))
-        low, high = spots.min(0), spots.max(0)
-        room = 8 + 0.25 * (high - low).max() + self.camera.f / depth.min()  # no limb is a metre thick
-        return bool((high > -room).all() and (low < np.array((self.camera.width, self.camera.height)) + room).all())
+        from tinylib.synth import kernels
+
+        (x0, y0, x1, y1), least = kernels.stretch(
+            self.act.pose(time).points(), self.light.slope, self.camera.numbers
+        )
+        room = 8 + 0.25 * max(x1 - x0, y1 - y0) + self.camera.f / least  # no limb is a metre thick
+        return bool(min(x1, y1) > -room and x0 < self.camera.width + room and y0 < self.camera.height + room)
 
     def into(self, frame: Image, time: float) -> Patch | None:
         return composite(frame, self.backdrop, self.poses(time), self.light, self.zoom)

@@ -1,0 +1,553 @@
+"""The inner loops of the rasteriser, compiled by numba: polygons as OpenCV fills them, limbs, order and light.
+
+Filling repeats cv2.fillConvexPoly (LINE_8, corners in sixteenths of a pixel) pixel by pixel, so that pictures are those
+that OpenCV draws; one call fills an actor instead of one call a polygon. Compiled on first use and kept in the cache.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+ONE = 1 << 16  # cv2 walks along edges in 16 fractional bits
+FINE = 12  # from the sixteenths of the corners to those bits
+ARC = 7  # corners of each end of a limb
+GAMMA = 2.2
+
+
+@intrinsic
+def _fused(_context, a, b, c):  # type: ignore[no-untyped-def]
+    """a * b + c, rounded once: how BLAS sums a product of matrices."""
+
+    def generate(_context, builder: ir.IRBuilder, _signature, arguments):  # type: ignore[no-untyped-def]
+        return builder.fma(*arguments)
+
+    return types.float64(types.float64, types.float64, types.float64), generate
+
+
+@njit(cache=True)
+def _over(a: int, b: int) -> int:
+    """a / b, rounded towards zero as in C."""
+    q = abs(a) // abs(b)
+    return q if (a >= 0) == (b >= 0) else -q
+
+
+@njit(cache=True)
+def _clipped(width: int, height: int, x1: int, y1: int, x2: int, y2: int) -> tuple[bool, int, int, int, int]:
+    """cv2.clipLine: the part of a line inside width x height, and whether there is one."""
+    right, bottom = width - 1, height - 1
+    c1 = (x1 < 0) + (x1 > right) * 2 + (y1 < 0) * 4 + (y1 > bottom) * 8
+    c2 = (x2 < 0) + (x2 > right) * 2 + (y2 < 0) * 4 + (y2 > bottom) * 8
+    if (c1 & c2) == 0 and (c1 | c2) != 0:
+        if c1 & 12:
+            a = 0 if c1 < 8 else bottom
+            x1 += int(float(a - y1) * (x2 - x1) / (y2 - y1))
+            y1 = a
+            c1 = (x1 < 0) + (x1 > right) * 2
+        if c2 & 12:
+            a = 0 if c2 < 8 else bottom
+            x2 += int(float(a - y2) * (x2 - x1) / (y2 - y1))
+            y2 = a
+            c2 = (x2 < 0) + (x2 > right) * 2
+        if (c1 & c2) == 0 and (c1 | c2) != 0:
+            if c1:
+                a = 0 if c1 == 1 else right
+                y1 += int(float(a - x1) * (y2 - y1) / (x2 - x1))
+                x1 = a
+                c1 = 0
+            if c2:
+                a = 0 if c2 == 1 else right
+                y2 += int(float(a - x2) * (y2 - y1) / (x2 - x1))
+                x2 = a
+                c2 = 0
+    return (c1 | c2) == 0, x1, y1, x2, y2
+
+
+@njit(cache=True)
+def _line(canvas, x1, y1, x2, y2, ink):  # type: ignore[no-untyped-def]
+    """cv2's 8-connected line between points in 16 fractional bits."""
+    height, width = canvas.shape
+    inside, x1, y1, x2, y2 = _clipped(width << 16, height << 16, x1, y1, x2, y2)
+    if not inside:
+        return
+    dx, dy = x2 - x1, y2 - y1
+    if abs(dx) > abs(dy):
+        if dx < 0:
+            x1, y1, x2, y2, dx, dy = x2, y2, x1, y1, -dx, -dy
+        step = _over(dy * ONE, dx | 1)
+        count = (x2 - x1) >> 16
+    else:
+        if dy < 0:
+            x1, y1, x2, y2, dx, dy = x2, y2, x1, y1, -dx, -dy
+        step = _over(dx * ONE, dy | 1)
+        count = (y2 - y1) >> 16
+    x1 += ONE >> 1
+    y1 += ONE >> 1
+    x, y = (x2 + (ONE >> 1)) >> 16, (y2 + (ONE >> 1)) >> 16
+    if 0 <= x < width and 0 <= y < height:
+        canvas[y, x] = ink
+    if abs(dx) > abs(dy):
+        x = x1 >> 16
+        for _ in range(count + 1):
+            y = y1 >> 16
+            if 0 <= x < width and 0 <= y < height:
+                canvas[y, x] = ink
+            x += 1
+            y1 += step
+    else:
+        y = y1 >> 16
+        for _ in range(count + 1):
+            x = x1 >> 16
+            if 0 <= x < width and 0 <= y < height:
+                canvas[y, x] = ink
+            y += 1
+            x1 += step
+
+
+@njit(cache=True)
+def fill_convex(canvas, corners, ink):  # type: ignore[no-untyped-def]
+    """Fill a polygon (k, 2) with corners in sixteenths of a pixel, as cv2.fillConvexPoly(..., LINE_8, 4) does."""
+    height, width = canvas.shape
+    count = len(corners)
+    first = 0
+    left = right = corners[0, 0]
+    top = bottom = corners[0, 1]
+    x0, y0 = corners[count - 1, 0] << FINE, corners[count - 1, 1] << FINE
+    for i in range(count):
+        x, y = corners[i, 0], corners[i, 1]
+        if y < top:
+            top, first = y, i
+        bottom, left, right = max(bottom, y), min(left, x), max(right, x)
+        x, y = x << FINE, y << FINE
+        _line(canvas, x0, y0, x, y, ink)
+        x0, y0 = x, y
+    left, right, top, bottom = (left + 8) >> 4, (right + 8) >> 4, (top + 8) >> 4, (bottom + 8) >> 4
+    if count < 3 or right < 0 or bottom < 0 or left >= width or top >= height:
+        return
+    bottom = min(bottom, height - 1)
+    at0 = at1 = first  # the two edges that bound a row: forwards and backwards around the polygon
+    end0 = end1 = top
+    ex0 = ex1 = -ONE
+    step0 = step1 = 0
+    edges = count
+    for y in range(top, bottom + 1):
+        if y >= end0:
+            here, there = at0, at0 + 1
+            if there >= count:
+                there -= count
+            while edges > 0:
+                edges -= 1
+                until = (corners[there, 1] + 8) >> 4
+                if until > y:
+                    start, stop = corners[here, 0] << FINE, corners[there, 0] << FINE
+                    end0, ex0, at0 = until, start, there
+                    step0 = _over((stop - start) * 2 + (until - y), 2 * (until - y))
+                    break
+                here = there
+                there += 1
+                if there >= count:
+                    there -= count
+            else:
+                edges -= 1
+        if y >= end1:
+            here, there = at1, at1 + count - 1
+            if there >= count:
+                there -= count
+            while edges > 0:
+                edges -= 1
+                until = (corners[there, 1] + 8) >> 4
+                if until > y:
+                    start, stop = corners[here, 0] << FINE, corners[there, 0] << FINE
+                    end1, ex1, at1 = until, start, there
+                    step1 = _over((stop - start) * 2 + (until - y), 2 * (until - y))
+                    break
+                here = there
+                there += count - 1
+                if there >= count:
+                    there -= count
+            else:
+                edges -= 1
+        if edges < 0:
+            return
+        if y >= 0:
+            a, b = (min(ex0, ex1) + (ONE >> 1)) >> 16, (max(ex0, ex1) + (ONE >> 1)) >> 16
+            if b >= 0 and a < width:
+                for x in range(max(a, 0), min(b, width - 1) + 1):
+                    canvas[y, x] = ink
+        ex0 += step0
+        ex1 += step1
+
+
+@njit(cache=True)
+def fill_grid(canvas, points, ends, x0, y0, zoom, inks):  # type: ignore[no-untyped-def]
+    """Fill polygons (one after another in `points`, each up to its place in `ends`) on an enlarged canvas."""
+    corners = np.empty((len(points), 2), np.int64)
+    for i in range(len(points)):
+        corners[i, 0] = int(np.rint(((points[i, 0] - x0) * zoom - 0.5) * 16))
+        corners[i, 1] = int(np.rint(((points[i, 1] - y0) * zoom - 0.5) * 16))
+    first = 0
+    for i in range(len(ends)):
+        fill_convex(canvas, corners[first : ends[i]], inks[i])
+        first = ends[i]
+
+
+@njit(cache=True)
+def _spans(corners, zoom, left, right):  # type: ignore[no-untyped-def]
+    """Widen the columns (small pixels) of every row that a polygon on the enlarged canvas can touch."""
+    x0, y0 = corners[:, 0].min() // 16 // zoom - 1, corners[:, 1].min() // 16 // zoom - 1
+    x1, y1 = corners[:, 0].max() // 16 // zoom + 2, corners[:, 1].max() // 16 // zoom + 2
+    for row in range(max(y0, 0), min(y1, len(left) - 1) + 1):
+        left[row], right[row] = min(left[row], x0), max(right[row], x1)
+
+
+@njit(cache=True)
+def _shrunk(before, canvas, colours, table, shaded, zoom, left, right):  # type: ignore[no-untyped-def]
+    """The enlarged canvas of inks (0: nothing, 1: shadow, 2 and on: polygons) over `before`, averaged down as cv2 does."""
+    height, width = before.shape[:2]
+    out = before.copy()
+    scale = np.float32(1.0) / np.float32(zoom * zoom)
+    for y in range(height):
+        for x in range(max(left[y], 0), min(right[y], width - 1) + 1):
+            touched = False
+            for v in range(y * zoom, (y + 1) * zoom):
+                for u in range(x * zoom, (x + 1) * zoom):
+                    touched |= canvas[v, u] != 0
+            if not touched:
+                continue
+            lit = shaded[y, x] > 127  # already dark: no second shadow
+            for c in range(3):
+                base = before[y, x, c]
+                dark = base if lit else table[base]
+                total = 0
+                for v in range(y * zoom, (y + 1) * zoom):
+                    for u in range(x * zoom, (x + 1) * zoom):
+                        ink = canvas[v, u]
+                        total += base if ink == 0 else dark if ink == 1 else colours[ink - 2, c]
+                if zoom == 2:
+                    out[y, x, c] = (total + 2) >> 2
+                else:
+                    out[y, x, c] = np.uint8(np.rint(np.float32(total) * scale))
+    return out
+
+
+@njit(cache=True)
+def drawn(before, points, ends, colours, shadow_points, shadow_ends, shaded, table, x0, y0, zoom):  # type: ignore[no-untyped-def]
+    """One pose over `before` (h, w, 3), whose first pixel is (x0, y0): enlarged, filled, averaged down."""
+    height, width = before.shape[:2]
+    canvas = np.zeros((height * zoom, width * zoom), np.int16)
+    left, right = np.full(height, width, np.int64), np.full(height, -1, np.int64)
+    for part in range(2):
+        spots, until = (shadow_points, shadow_ends) if part == 0 else (points, ends)
+        corners = np.empty((len(spots), 2), np.int64)
+        for i in range(len(spots)):
+            corners[i, 0] = int(np.rint(((spots[i, 0] - x0) * zoom - 0.5) * 16))
+            corners[i, 1] = int(np.rint(((spots[i, 1] - y0) * zoom - 0.5) * 16))
+        first = 0
+        for i in range(len(until)):
+            if until[i] > first:
+                own = corners[first : until[i]]
+                fill_convex(canvas, own, 1 if part == 0 else i + 2)
+                _spans(own, zoom, left, right)
+            first = until[i]
+    return _shrunk(before, canvas, colours, table, shaded, zoom, left, right)
+
+
+@njit(cache=True)
+def mean_of(one, other):  # type: ignore[no-untyped-def]
+    """The mean of two pictures, rounded down."""
+    out = np.empty_like(one)
+    for y in range(one.shape[0]):
+        for x in range(one.shape[1]):
+            for c in range(one.shape[2]):
+                out[y, x, c] = (np.int64(one[y, x, c]) + np.int64(other[y, x, c])) >> 1
+    return out
+
+
+@njit(cache=True)
+def blend(frame, x0, y0, after, cover, depth, near):  # type: ignore[no-untyped-def]
+    """Put `after` into the frame, behind what stands nearer than `near` metres."""
+    distance = np.float32(near)
+    for y in range(after.shape[0]):
+        for x in range(after.shape[1]):
+            filled = cover[y0 + y, x0 + x]
+            if filled == 0 or not depth[y0 + y, x0 + x] < distance:
+                for c in range(3):
+                    frame[y0 + y, x0 + x, c] = after[y, x, c]
+            else:
+                alpha = np.float32(filled) / np.float32(255)
+                rest = np.float32(1) - alpha
+                for c in range(3):
+                    old, new = np.float32(frame[y0 + y, x0 + x, c]), np.float32(after[y, x, c])
+                    frame[y0 + y, x0 + x, c] = np.uint8(old * alpha + new * rest)
+
+
+@njit(cache=True)
+def _seen(x, y, z, view):  # type: ignore[no-untyped-def]
+    """`Camera.project` of one point: (u, v, depth)."""
+    f, height, sine, cosine, cx, cy, k1 = view
+    dz = z - height
+    depth = max(y * cosine - dz * sine, 0.1)
+    u, v = x / depth, (-y * sine - dz * cosine) / depth
+    bend = (1 + k1 * (u * u + v * v)) * f
+    return cx + u * bend, cy + v * bend, depth
+
+
+@njit(cache=True)
+def projected(ends, corners, sun, slope, casts, view):  # type: ignore[no-untyped-def]
+    """Limbs (n, 2, 3) and panels (m, k, 3) as (u, v, depth); the same of their shadows and of points sunward of limbs."""
+    n, m, k = len(ends), corners.shape[0], corners.shape[1]
+    limbs, tips, panels = np.empty((n, 2, 3)), np.empty((n, 2)), np.empty((m, k, 3))
+    cast_limbs, cast_panels = np.empty((n if casts else 0, 2, 3)), np.empty((m if casts else 0, k, 2), np.float32)
+    for i in range(n):
+        for j in range(2):
+            x, y, z = ends[i, j, 0], ends[i, j, 1], ends[i, j, 2]
+            limbs[i, j] = _seen(x, y, z, view)
+            if casts:
+                cast_limbs[i, j] = _seen(x - z * slope[0], y - z * slope[1], 0.0, view)
+        middle = (ends[i, 0] + ends[i, 1]) / 2 + 0.2 * sun
+        u, v, _ = _seen(middle[0], middle[1], middle[2], view)
+        tips[i, 0], tips[i, 1] = u, v
+    far = np.empty(m)
+    for i in range(m):
+        total = 0.0
+        for j in range(k):
+            x, y, z = corners[i, j, 0], corners[i, j, 1], corners[i, j, 2]
+            panels[i, j] = _seen(x, y, z, view)
+            total += panels[i, j, 2]
+            if casts:
+                u, v, _ = _seen(x - z * slope[0], y - z * slope[1], 0.0, view)
+                cast_panels[i, j, 0], cast_panels[i, j, 1] = u, v
+        far[i] = total / k
+    return limbs, tips, panels, far, cast_limbs, cast_panels
+
+
+@njit(cache=True)
+def _stadium(out, ax, ay, bx, by, ra, rb):  # type: ignore[no-untyped-def]
+    """The hull of two circles as 14 corners (see `render.stadiums`)."""
+    dx, dy = bx - ax, by - ay
+    length = np.hypot(dx, dy)
+    beta = math.acos(min(max((ra - rb) / max(length, 1e-9), -1.0), 1.0))
+    if length <= abs(ra - rb) + 1e-9:  # one circle holds the other
+        if rb > ra:
+            ax, ay = bx, by
+        else:
+            bx, by = ax, ay
+        ra = rb = max(ra, rb)
+        beta = np.pi / 2
+    angle = math.atan2(dy, dx)
+    for i in range(ARC):
+        share = i / (ARC - 1)
+        first, second = angle + beta + (2 * np.pi - 2 * beta) * share, angle - beta + 2 * beta * share
+        out[i, 0], out[i, 1] = ax + ra * math.cos(first), ay + ra * math.sin(first)
+        out[ARC + i, 0], out[ARC + i, 1] = bx + rb * math.cos(second), by + rb * math.sin(second)
+
+
+@njit(cache=True)
+def _lit(colour, facing, depth, sunlit, emission, light, out):  # type: ignore[no-untyped-def]
+    """`Light.lit` of one colour."""
+    power, ambient, _, visibility, haze = light
+    strength = ambient + power * sunlit * min(max(facing, 0.0), 1.0) + emission
+    air = math.exp(-depth / visibility)
+    for c in range(3):
+        linear = colour[c] * strength * air + haze[c] * (1 - air)
+        out[c] = 255 * min(max(linear, 0.0), 1.0) ** (1 / GAMMA)
+
+
+@njit(cache=True)
+def _holds(panel, x, y):  # type: ignore[no-untyped-def]
+    """Whether a convex polygon on the image holds a point."""
+    k = len(panel)
+    plus = minus = True
+    for i in range(k):
+        j = i + 1 if i + 1 < k else 0
+        ex, ey = panel[j, 0] - panel[i, 0], panel[j, 1] - panel[i, 1]
+        cross = ex * (y - panel[i, 1]) - ey * (x - panel[i, 0])
+        plus &= cross >= -1e-9
+        minus &= cross <= 1e-9
+    return plus or minus
+
+
+@njit(cache=True)
+def arranged(ends, radii, tint, corners, paint, glow, two_sided, limb_of, panel_of, limbs, tips, panels, far, farthest,
+             cast_limbs, light, sun, height, f, sunlit, shrink):  # type: ignore[no-untyped-def]  # fmt: skip
+    """Limbs and panels as polygons, back to front, with their colours; and the limbs' shadows (see `render.draw`).
+
+    farthest: panels by falling distance. Returns points, ends, colours, owners, shadow points and the mean depth.
+    """
+    n, m, k = len(ends), corners.shape[0], corners.shape[1]
+    hulls, bright = np.empty((n, 2 * ARC, 2)), np.empty((n, 2 * ARC, 2))
+    away, tones, total = np.empty(n), np.empty((2 * n + m, 3)), 0.0
+    for i in range(n):
+        away[i] = (limbs[i, 0, 2] + limbs[i, 1, 2]) / 2
+        total += away[i]
+        ra = max(radii[i, 0] * f / limbs[i, 0, 2] - shrink, 0.6 * shrink)
+        rb = max(radii[i, 1] * f / limbs[i, 1, 2] - shrink, 0.6 * shrink)
+        ax, ay, bx, by = limbs[i, 0, 0], limbs[i, 0, 1], limbs[i, 1, 0], limbs[i, 1, 1]
+        # The sun across the limb: its part across the axis on the image picks the bright side.
+        sx, sy = tips[i, 0] - (ax + bx) / 2, tips[i, 1] - (ay + by) / 2
+        norm = max(math.sqrt(sx * sx + sy * sy), 1e-9)
+        sx, sy = sx / norm, sy / norm
+        _stadium(hulls[i], ax, ay, bx, by, ra, rb)
+        _stadium(bright[i], ax + 0.34 * sx * ra, ay + 0.34 * sy * ra, bx + 0.34 * sx * rb, by + 0.34 * sy * rb,
+                 0.62 * ra, 0.62 * rb)  # fmt: skip
+        _lit(tint[i], 0.18, away[i], sunlit, 0.0, light, tones[i])
+        _lit(tint[i], 0.8, away[i], sunlit, 0.0, light, tones[n + i])
+
+    shadows = np.empty((len(cast_limbs), 2 * ARC, 2))
+    if len(cast_limbs):  # a limb's shadow: the same hull, seen as flat as the ground is
+        squash = 1 / min(max(height / cast_limbs[:, :, 2].mean(), 0.05), 1.0)
+        for i in range(n):
+            a, b = cast_limbs[i, 0], cast_limbs[i, 1]
+            _stadium(shadows[i], a[0], a[1] * squash, b[0], b[1] * squash, radii[i, 0] * f / a[2],
+                     radii[i, 1] * f / b[2])  # fmt: skip
+            for j in range(2 * ARC):
+                shadows[i, j, 1] /= squash
+
+    facing, seen = np.empty((m, 3)), np.empty(m, np.bool_)
+    for i in range(m):
+        p, q, r = corners[i, 0], corners[i, 1], corners[i, 2]
+        ux, uy, uz, vx, vy, vz = q[0] - p[0], q[1] - p[1], q[2] - p[2], r[0] - p[0], r[1] - p[1], r[2] - p[2]
+        x, y, z = uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx
+        norm = max(math.sqrt(x * x + y * y + z * z), 1e-12)
+        x, y, z = x / norm, y / norm, z / norm
+        mx = my = mz = 0.0
+        for j in range(k):
+            mx, my, mz = mx + corners[i, j, 0], my + corners[i, j, 1], mz + corners[i, j, 2]
+        to_eye = (0.0 - mx / k) * x + (0.0 - my / k) * y + (height - mz / k) * z
+        if to_eye < 0:
+            x, y, z = -x, -y, -z
+        facing[i, 0], facing[i, 1], facing[i, 2] = x, y, z
+        seen[i] = two_sided[i] or to_eye > 0
+        total += far[i]
+        _lit(paint[i], x * sun[0] + y * sun[1] + z * sun[2], far[i], sunlit, glow[i], light, tones[2 * n + i])
+
+    faces = np.empty(m, np.int64)
+    count = 0
+    for i in farthest:
+        if seen[i]:
+            faces[count] = i
+            count += 1
+    keys = np.empty(n + count)
+    for i in range(n):
+        if not count:
+            keys[i] = -away[i]
+            continue
+        # A limb goes before the first panel that holds its middle and lies in front of it, else after the last.
+        x, y = (limbs[i, 0, 0] + limbs[i, 1, 0]) / 2, (limbs[i, 0, 1] + limbs[i, 1, 1]) / 2
+        first_over, last_under, by_depth = -1, -1, 0
+        for place in range(count):
+            j = faces[place]
+            by_depth += far[j] > away[i]
+            if first_over < 0 and _holds(panels[j], x, y):
+                front = 0.0
+                for c in range(3):
+                    front += ((ends[i, 0, c] + ends[i, 1, c]) / 2 - corners[j, 0, c]) * facing[j, c]
+                if not front > 0:
+                    first_over = place
+                last_under = place + 1
+        slot = first_over if first_over >= 0 else last_under if last_under >= 0 else by_depth
+        keys[i] = slot - 0.5 + 1e-4 / away[i]
+    for place in range(count):
+        keys[n + place] = place
+
+    points = np.empty((n * 4 * ARC + count * k, 2))
+    until = np.empty(2 * n + count, np.int64)
+    colours, owners = np.empty((2 * n + count, 3)), np.empty(2 * n + count, np.int64)
+    at = number = 0
+    for i in np.argsort(keys, kind="mergesort"):
+        if i < n:
+            for j in range(2):
+                points[at : at + 2 * ARC] = hulls[i] if j == 0 else bright[i]
+                at += 2 * ARC
+                until[number], colours[number], owners[number] = at, tones[i + j * n], limb_of[i]
+                number += 1
+        else:
+            face = faces[i - n]
+            for j in range(k):
+                points[at + j, 0], points[at + j, 1] = panels[face, j, 0], panels[face, j, 1]
+            at += k
+            until[number], colours[number], owners[number] = at, tones[2 * n + face], panel_of[face]
+            number += 1
+    return points, until, colours, owners, shadows.reshape(-1, 2), total / max(n + m, 1)
+
+
+@njit(cache=True)
+def extremes(points, low, high):  # type: ignore[no-untyped-def]
+    """Widen the box (low, high) by points (n, 2), in place."""
+    for i in range(len(points)):
+        for c in range(2):
+            low[c], high[c] = min(low[c], points[i, c]), max(high[c], points[i, c])
+
+
+@njit(cache=True)
+def outlined(ends, radii, corners, view):  # type: ignore[no-untyped-def]
+    """The tight box (4) of a pose and its mean depth."""
+    box = np.array((np.inf, np.inf, -np.inf, -np.inf))
+    total = 0.0
+    for i in range(len(ends)):
+        for j in range(2):
+            u, v, depth = _seen(ends[i, j, 0], ends[i, j, 1], ends[i, j, 2], view)
+            reach = radii[i, j] * view[0] / depth
+            total += depth
+            box[0], box[1] = min(box[0], u - reach), min(box[1], v - reach)
+            box[2], box[3] = max(box[2], u + reach), max(box[3], v + reach)
+    for i in range(corners.shape[0]):
+        for j in range(corners.shape[1]):
+            u, v, depth = _seen(corners[i, j, 0], corners[i, j, 1], corners[i, j, 2], view)
+            total += depth
+            box[0], box[1] = min(box[0], u), min(box[1], v)
+            box[2], box[3] = max(box[2], u), max(box[3], v)
+    return box, total / max(2 * len(ends) + corners.shape[0] * corners.shape[1], 1)
+
+
+@njit(cache=True)
+def stretch(points, slope, view):  # type: ignore[no-untyped-def]
+    """The box (4) of points (n, 3) and of their shadows on the ground, and the least depth among them."""
+    box = np.array((np.inf, np.inf, -np.inf, -np.inf))
+    least = np.inf
+    for i in range(len(points)):
+        x, y, z = points[i, 0], points[i, 1], points[i, 2]
+        for part in range(2):
+            if part == 0:
+                u, v, depth = _seen(x, y, z, view)
+            else:
+                u, v, depth = _seen(x - z * slope[0], y - z * slope[1], 0.0, view)
+            least = min(least, depth)
+            box[0], box[1], box[2], box[3] = min(box[0], u), min(box[1], v), max(box[2], u), max(box[3], v)
+    return box, least
+
+
+@njit(cache=True)
+def travel(before, after, view):  # type: ignore[no-untyped-def]
+    """How far on the image, along an axis, the fastest of points (n, 3) goes."""
+    most = 0.0
+    for i in range(len(before)):
+        u, v, _ = _seen(before[i, 0], before[i, 1], before[i, 2], view)
+        p, q, _ = _seen(after[i, 0], after[i, 1], after[i, 2], view)
+        most = max(most, abs(p - u), abs(q - v))
+    return most
+
+
+@njit(cache=True)
+def posed(tracks, time, first, joints, weights, turn, shift):  # type: ignore[no-untyped-def]
+    """Points (n, 3) in the world at `time`: each a weighted sum of joints (its part of `joints` and `weights`)."""
+    last = len(tracks) - 1
+    time = min(max(time, 0.0), float(last))
+    i = min(int(time), last - 1)
+    u = time - i
+    now = tracks[i] * (1.0 - u) + tracks[i + 1] * u
+    out = np.empty((len(first) - 1, 3))
+    for p in range(len(first) - 1):
+        x = y = z = 0.0
+        for e in range(first[p], first[p + 1]):
+            j, w = joints[e], weights[e]
+            x, y, z = _fused(w, now[j, 0], x), _fused(w, now[j, 1], y), _fused(w, now[j, 2], z)
+        for c in range(3):
+            out[p, c] = _fused(z, turn[c, 2], _fused(y, turn[c, 1], x * turn[c, 0])) + shift[c]
+    return out
