@@ -22,9 +22,7 @@ from statistics import median
 import av
 import numpy as np
 
-from tinylib.datasets.build import build
-from tinylib.datasets.construct import MevaRule, ViratRule, windows
-from tinylib.datasets.sources import find_sources, find_videos
+from tinylib.building import MevaRule, ViratRule, build, find_sources, find_videos, windows
 from tinylib.video import write_video
 
 

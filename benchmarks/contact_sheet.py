@@ -15,13 +15,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from tinylib.datasets.labels import CLASSES
-from tinylib.synth import actions
-from tinylib.synth.plan import Order, Shoot, draw_frames, statistics
-from tinylib.synth.render import Image
-from tinylib.synth.script import close_up, compose
-from tinylib.synth.separability import usual
-from tinylib.synth.twins import view
+from tinylib.annotations import CLASSES
+from tinylib.synth import Image, Order, Shoot, actions, close_up, compose, draw_frames, statistics, usual, view
 
 SHOWN = 112  # px a moment takes on the sheet
 

@@ -25,9 +25,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from tinylib.datasets.index import Clip, Index
-from tinylib.datasets.loading import ClipDataset, batches
-from tinylib.datasets.store import ClipStore
+from tinylib.datasets import Clip, ClipDataset, ClipStore, Index, batches
 from tinylib.files import write_json
 from tinylib.video import probe, write_video
 

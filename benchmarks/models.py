@@ -21,11 +21,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tinylib.models import CLASSIFIERS, create
-from tinylib.models.common import VideoClassifier
-from tinylib.models.i3d import MaxPoolSame, Unit3D, same_padding
-from tinylib.models.profile import complexity, throughput
-from tinylib.models.resnet3d import HaraBlock
+from tinylib.models import (
+    CLASSIFIERS,
+    HaraBlock,
+    MaxPoolSame,
+    Unit3D,
+    VideoClassifier,
+    complexity,
+    create,
+    same_padding,
+    throughput,
+)
 
 
 class PaddedUnit(nn.Module):

@@ -27,14 +27,14 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from tinylib import degrade, losses, metrics, restore
-from tinylib.datasets.index import Index, open_split, read_folder
+from tinylib.datasets import Index, chunks, contiguous, degrade, open_split, read_folder
 from tinylib.errors import UsageError
+from tinylib.evaluation import metrics
 from tinylib.files import write_json
-from tinylib.models.dvsr import ProgressiveDVSR
-from tinylib.objectives.super_resolve import low_resolution, stage_target
+from tinylib.methods import super_resolution
+from tinylib.models import ProgressiveDVSR
 from tinylib.results import commit, device_name
-from tinylib.sampling import chunks, contiguous
+from tinylib.training import losses, low_resolution, stage_target
 from tinylib.video import probe, read_frames
 
 FRAMES, SIZE, SCALE, PATCH, BATCH = 16, 112, 4, 56, 4
@@ -163,10 +163,10 @@ def train(clips: Clips, minutes: float, wall: float, channels: int, seed: int) -
 
 
 def score(network: ProgressiveDVSR, clips: Clips) -> pd.DataFrame:
-    """PSNR and SSIM of every method on every held-out clip, as `restore.quality` gives them."""
-    methods: dict[str, restore.Restorer] = {
-        "bicubic": restore.bicubic(SCALE),
-        "trilinear": restore.trilinear(SCALE),
+    """PSNR and SSIM of every method on every held-out clip, as `super_resolution.quality` gives them."""
+    methods: dict[str, super_resolution.Restorer] = {
+        "bicubic": super_resolution.bicubic(SCALE),
+        "trilinear": super_resolution.trilinear(SCALE),
         "progressive DVSR": network,
     }
     rows = []
@@ -174,7 +174,7 @@ def score(network: ProgressiveDVSR, clips: Clips) -> pd.DataFrame:
         high = torch.from_numpy(clip.copy()).permute(3, 0, 1, 2)[None].float() / 255
         low = low_resolution(high, SCALE)
         for name, method in methods.items():
-            image = restore.restore(method, low)
+            image = super_resolution.restore(method, low)
             psnr, ssim = (float(measure(image, high).mean()) for measure in (metrics.psnr, metrics.ssim))
             rows.append({"method": name, "clip_id": f"{number:04d}", "video_id": group, "psnr": psnr, "ssim": ssim})
     return pd.DataFrame(rows)
@@ -209,7 +209,7 @@ def main() -> None:
     began = time.process_time()
     network, steps = train(clips, asked.minutes, asked.wall, asked.channels, asked.seed)
     spent = (time.process_time() - began) / 60
-    table = restore.gains(score(network, held))
+    table = super_resolution.gains(score(network, held))
     print(f"{steps} updates in {spent:.1f} CPU minutes, {device_name()}")
     print(table.round(4).to_string())
     if asked.out is not None:

@@ -20,16 +20,32 @@ import cv2
 import numpy as np
 from scipy.stats import chisquare
 
-from tinylib.datasets.construct import MevaRule, ViratRule, Window, windows
-from tinylib.datasets.labels import CLASSES
-from tinylib.datasets.store import in_order
+from tinylib.annotations import CLASSES
+from tinylib.building import MevaRule, ViratRule, Window, windows
+from tinylib.datasets import in_order
 from tinylib.files import sha256, write_json
 from tinylib.progress import track
-from tinylib.synth import actions
-from tinylib.synth.annotate import annotate
-from tinylib.synth.laws import NOISE_BANDS, divergence, least_divergence, noise, top_sets
-from tinylib.synth.plan import DOMAINS, MIX, PHASES, PROFILES, SPLITS, Profile, Shoot, shoots, statistics, support
-from tinylib.synth.script import Script, compose
+from tinylib.synth import (
+    DOMAINS,
+    MIX,
+    NOISE_BANDS,
+    PHASES,
+    PROFILES,
+    SPLITS,
+    Profile,
+    Script,
+    Shoot,
+    actions,
+    annotate,
+    compose,
+    divergence,
+    least_divergence,
+    noise,
+    shoots,
+    statistics,
+    support,
+    top_sets,
+)
 
 
 def label_law(found: list[Window], domain: str) -> dict[str, Any]:
@@ -169,8 +185,8 @@ def still_noise(file: Path) -> dict[str, float]:
 
 def built(out: Path, profile: Profile, seed: int, workers: int | None) -> dict[str, Any]:
     """Make and build v2, and measure time, memory and pixels."""
-    from tinylib.datasets.index import read_tinyvirat
-    from tinylib.synth.write import ensure
+    from tinylib.datasets import read_tinyvirat
+    from tinylib.synth import ensure
 
     began = time.monotonic()
     root = ensure(out, profile, seed, 1, workers=workers)

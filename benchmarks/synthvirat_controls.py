@@ -24,17 +24,27 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
-from tinylib.datasets.construct import ViratRule, Window, windows
-from tinylib.datasets.labels import CLASSES
+from tinylib.annotations import CLASSES
+from tinylib.building import ViratRule, Window, windows
+from tinylib.evaluation import f1
 from tinylib.files import atomic_path, write_json
-from tinylib.metrics import f1
-from tinylib.models.tiny import TinyR3D
+from tinylib.models import TinyR3D
 from tinylib.progress import track
-from tinylib.synth import actions
-from tinylib.synth.annotate import annotate
-from tinylib.synth.plan import PROFILES, Order, Shoot, draw_frames, draw_side, rarest, shoots
-from tinylib.synth.script import Script, close_up, compose
-from tinylib.synth.twins import view
+from tinylib.synth import (
+    PROFILES,
+    Order,
+    Script,
+    Shoot,
+    actions,
+    annotate,
+    close_up,
+    compose,
+    draw_frames,
+    draw_side,
+    rarest,
+    shoots,
+    view,
+)
 
 PAIRS = (("Opening", "Closing"), ("Entering", "Exiting"), ("vehicle_starting", "vehicle_stopping"),
          ("vehicle_turning_left", "vehicle_turning_right"), ("Loading", "Unloading"))  # fmt: skip

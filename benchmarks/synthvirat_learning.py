@@ -21,18 +21,15 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from tinylib import losses, metrics, models
-from tinylib.datasets.labels import mirror_permutation
-from tinylib.datasets.loading import BatchTransform, ClipDataset
-from tinylib.datasets.store import ClipStore
+from tinylib import models
+from tinylib.annotations import mirror_permutation
+from tinylib.datasets import BatchTransform, ClipDataset, ClipStore
+from tinylib.evaluation import Scores, metrics, predict
 from tinylib.files import write_json
-from tinylib.objectives.classify import Classify
-from tinylib.objectives.cross_resolution import CrossResolution
-from tinylib.parameters import EIGHT
-from tinylib.predict import Scores, predict
 from tinylib.results import device_name
-from tinylib.synth import study
-from tinylib.train import FitConfig, fit
+from tinylib.settings import EIGHT
+from tinylib.synth import studies
+from tinylib.training import Classify, CrossResolution, FitConfig, fit, losses
 
 Kind = tuple[int, bool]  # pixels, and whether the sensor's noise is in them
 
@@ -89,13 +86,13 @@ class Study:
 
     def __init__(self, args: argparse.Namespace) -> None:
         classes = () if args.classes == ["all"] else tuple(args.classes)
-        self.splits = study.study(args.out, classes=classes, train=args.train, val=8, test=args.test, seed=args.seed)
+        self.splits = studies.study(args.out, classes=classes, train=args.train, val=8, test=args.test, seed=args.seed)
         self.args, self.kind = args, {"sampler": "uniform", "frames": args.frames, "size": None}
 
     def pixels(self, kind: Kind, split: str) -> ClipStore:
         size, sensor = kind
         file = self.args.out / f"{split}-{_named(kind)}.store"
-        return study.render(self.splits[split], file, size, sensor=sensor, kept=2 * self.args.frames)
+        return studies.render(self.splits[split], file, size, sensor=sensor, kept=2 * self.args.frames)
 
     def learn(self, kind: Kind, seed: int, teacher: nn.Module | None = None, seen: Kind | None = None) -> nn.Module:
         """A network of clips of one kind; a teacher shows its answers to the same clips as it sees them."""

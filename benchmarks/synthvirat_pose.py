@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import time
 
-from tinylib.synth.separability import descriptors, neighbours
+from tinylib.synth import descriptors, neighbours
 
 
 def main() -> None:

@@ -103,7 +103,7 @@ def test_only_figures_and_widgets_import_matplotlib_and_ipywidgets():
         for p in (ROOT / "tinylib").rglob("*.py")
         if p.parent.name != "figures" and pattern.search(p.read_text(encoding="utf-8"))
     }
-    assert found <= {"widgets.py"}
+    assert found <= {"clips.py"}
 
 
 def test_the_readmes_name_what_exists():

@@ -31,8 +31,8 @@ def synth(args: argparse.Namespace) -> int:
 def build(args: argparse.Namespace) -> int:
     if args.videos is None and not args.dry_run:
         raise UsageError("build: --videos DIR is needed, unless --dry-run")
-    from tinylib.datasets.build import Part, union
-    from tinylib.datasets.construct import MevaRule, Rule, ViratRule
+    from tinylib.building.builder import Part, union
+    from tinylib.building.rules import MevaRule, Rule, ViratRule
 
     rules: dict[str, Rule] = {"virat": ViratRule(), "meva": MevaRule()}
     names = list(rules) if args.rule == "v2" else [args.rule]
@@ -61,7 +61,7 @@ def _halves(annotations: Path, videos: Path | None, names: Sequence[str]) -> lis
 
 
 def check(args: argparse.Namespace) -> int:
-    from tinylib.datasets.check import check as check_dataset
+    from tinylib.datasets.integrity import check as check_dataset
 
     report = check_dataset(args.root)
     print(report)
@@ -80,9 +80,9 @@ def convert(args: argparse.Namespace) -> int:
 
 
 def predict(args: argparse.Namespace) -> int:
-    from tinylib.proposals import ProposalConfig
-    from tinylib.recognise import CutConfig, recognise
-    from tinylib.trained import calibrated, open_model
+    from tinylib.evaluation.model_card import calibrated, open_model
+    from tinylib.recognise.pipeline import CutConfig, recognise
+    from tinylib.recognise.proposals import ProposalConfig
 
     proposals = ProposalConfig(method=args.method, width=args.width, threshold=args.motion, travel=args.travel)
     trained = open_model(args.model) if args.calibrate is None else calibrated(args.model, args.calibrate)
@@ -105,8 +105,8 @@ def predict(args: argparse.Namespace) -> int:
 
 
 def submit(args: argparse.Namespace) -> int:
-    from tinylib.ensemble import submit as write_answer
-    from tinylib.predict import Scores
+    from tinylib.evaluation.ensemble import submit as write_answer
+    from tinylib.evaluation.scores import Scores
 
     members = [Scores.load(path) for path in args.scores]
     validation = [Scores.load(path) for path in args.validation]
@@ -116,9 +116,9 @@ def submit(args: argparse.Namespace) -> int:
 
 
 def pool(args: argparse.Namespace) -> int:
+    from tinylib.evaluation.folds import pooled
+    from tinylib.evaluation.metrics import spelled
     from tinylib.files import atomic_path
-    from tinylib.folds import pooled
-    from tinylib.metrics import spelled
 
     table = pooled(args.runs, over=args.over)
     known = table["metric"].unique()
@@ -140,7 +140,7 @@ def pool(args: argparse.Namespace) -> int:
 def reports(args: argparse.Namespace) -> int:
     import yaml
 
-    from tinylib.reports import run
+    from tinylib.reports.runner import run
 
     parameters = {name: yaml.safe_load(value) for name, value in args.parameter}
     only = [part.strip() for part in args.only.split(",") if part.strip()]

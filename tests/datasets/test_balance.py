@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tinylib.annotations.labels import mirror_permutation
 from tinylib.datasets import balance
 from tinylib.datasets.index import Clip, Index
-from tinylib.datasets.labels import mirror_permutation
 from tinylib.datasets.loading import ClipDataset
 from tinylib.datasets.store import ClipStore
 from tinylib.errors import UsageError

@@ -4,17 +4,9 @@ import numpy as np
 import pytest
 import yaml
 
-from tinylib.datasets.index import (
-    Clip,
-    Index,
-    open_split,
-    read_folder,
-    read_hmdb51,
-    read_tinyvirat,
-    read_ucf101,
-    write_tinyvirat,
-)
-from tinylib.datasets.labels import CLASSES
+from tinylib.annotations.labels import CLASSES
+from tinylib.datasets.index import Clip, Index, read_tinyvirat, write_tinyvirat
+from tinylib.datasets.readers import open_split, read_folder, read_hmdb51, read_ucf101
 from tinylib.errors import AnnotationError, DataError, UsageError
 
 CONSTANT_GUESS = [0.5912, 0.569, 0.0614]  # F1: samples, micro, macro

@@ -10,9 +10,9 @@ import torch
 
 from tests.datasets.test_store import SIZES, make_index
 from tinylib.datasets.loading import BatchTransform, ClipDataset, batches, collate, item_seeds, mirrored
+from tinylib.datasets.sampling import uniform_segments
 from tinylib.datasets.store import ClipStore, resize_video
 from tinylib.errors import UsageError
-from tinylib.sampling import uniform_segments
 from tinylib.video import read_frames
 
 

@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 
 from tinylib.datasets import statistics
-from tinylib.datasets.index import Clip, Index, open_split
+from tinylib.datasets.index import Clip, Index
+from tinylib.datasets.readers import open_split
 
 
 def clip(name, labels, frames=10, side=30):

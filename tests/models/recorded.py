@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tinylib.models.profile import complexity
+from tinylib.models.cost import complexity
 
 
 def fill_rule(parity: Path) -> ModuleType:

@@ -7,7 +7,7 @@ from torch import nn
 from tests.models.small import SISTERS
 from tinylib.errors import UsageError
 from tinylib.models import CLASSIFIERS, create
-from tinylib.models.profile import complexity, throughput
+from tinylib.models.cost import complexity, throughput
 
 # parameters with 26 classes; the networks with a recorded reference agree with it when its number of classes is given
 PARAMETERS = {

@@ -8,8 +8,8 @@ from torch import nn
 
 from tests.models.by_official_names import assert_loads_as_recorded
 from tinylib.errors import UsageError
+from tinylib.models.cost import complexity
 from tinylib.models.csn import CSN, Bottleneck
-from tinylib.models.profile import complexity
 
 MODULES = {
     "vmz": lambda key: key,

@@ -9,7 +9,7 @@ from tests.models.by_official_names import assert_as_we_recorded, assert_loads_a
 from tests.models.recorded import fill_rule
 from tinylib.errors import UsageError
 from tinylib.models import official
-from tinylib.models.profile import complexity
+from tinylib.models.cost import complexity
 from tinylib.models.uniformer import Attention, DropPath, PatchEmbed, SplitBlock, UniFormer
 
 RATES = {"uniformer_s": 0.1, "uniformer_b": 0.3, "uniformer_s_split_std": 0.1}

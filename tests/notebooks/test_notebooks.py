@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tinylib import parameters, profiles, reports
+from tinylib import reports, settings
+from tinylib.settings import parameters
 
 FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
@@ -69,7 +70,7 @@ def test_its_parameters_are_typed_literals_that_its_settings_know(notebook):
     assert SETTINGS[name].of("full").run_dir == lines[4].value
 
 
-SETTINGS = {name: kind for name, kind in vars(profiles).items() if hasattr(kind, "load")}
+SETTINGS = {name: kind for name, kind in vars(settings).items() if hasattr(kind, "load")}
 
 
 def test_the_graph_names_only_notebooks_of_the_plan():

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tinylib.synth.primitives import ActorFrame, Capsule, Event, Face
+from tinylib.synth.places.primitives import ActorFrame, Capsule, Event, Face
 
 
 class Walker:

@@ -5,16 +5,16 @@ from functools import cache
 import numpy as np
 import pytest
 
-from tinylib.datasets.labels import CLASSES as ORDER
+from tinylib.annotations.labels import CLASSES as ORDER
 from tinylib.errors import UsageError
 from tinylib.synth import actions
 from tinylib.synth.actions import CLASSES, DISTRACTORS, Scene, crowd, distractor, skeleton, vignette
-from tinylib.synth.actions_together import turns_of_speech
-from tinylib.synth.actors import JOINTS, Puppet
-from tinylib.synth.gait import FPS
-from tinylib.synth.primitives import Capsule
+from tinylib.synth.people.actions_together import turns_of_speech
+from tinylib.synth.people.actors import JOINTS, Puppet
+from tinylib.synth.people.gait import FPS
+from tinylib.synth.places.primitives import Capsule
 from tinylib.synth.separability import usual
-from tinylib.synth.vehicles import Vehicle
+from tinylib.synth.vehicles.vehicles import Vehicle
 
 # All label sets of TinyVIRAT's training clips, by class number.
 COMBOS = """

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tinylib.synth.annotate import _Extent, _number
-from tinylib.synth.camera import scene_camera
+from tinylib.synth.annotation import _Extent, _number
+from tinylib.synth.filming.camera import scene_camera
 from tinylib.synth.laws import divergence, least_divergence, top_sets
 from tinylib.synth.plan import (
     MIX,

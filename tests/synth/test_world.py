@@ -7,20 +7,20 @@ import numpy as np
 import pytest
 
 from tests.synth import standin
-from tinylib.datasets.construct import MevaRule, ViratRule, windows
-from tinylib.datasets.kpf import read_kpf
-from tinylib.datasets.labels import CLASSES, DOMAIN_CLASSES
-from tinylib.datasets.virat import read_virat
+from tinylib.annotations.kpf import read_kpf
+from tinylib.annotations.labels import CLASSES, DOMAIN_CLASSES
+from tinylib.annotations.virat import read_virat
+from tinylib.building.rules import MevaRule, ViratRule, windows
 from tinylib.errors import UsageError
 from tinylib.synth import actions
-from tinylib.synth.annotate import annotate, write_kpf, write_release2
-from tinylib.synth.camera import Camera, draw_camera
+from tinylib.synth.annotation import annotate, write_kpf, write_release2
+from tinylib.synth.filming.camera import Camera, draw_camera
+from tinylib.synth.filming.render import Backdrop, Light, Pack, composite, draw, outline, stadiums, zoom_for
+from tinylib.synth.filming.sensor import Chain, Sensor
+from tinylib.synth.places.primitives import Capsule, Face
+from tinylib.synth.places.scene import make_scene
 from tinylib.synth.plan import DOMAINS, PROFILES, SPLITS, combos, quotas, shoots
-from tinylib.synth.primitives import Capsule, Face
-from tinylib.synth.render import Backdrop, Light, Pack, composite, draw, outline, stadiums, zoom_for
-from tinylib.synth.scene import make_scene
 from tinylib.synth.script import compose, poser
-from tinylib.synth.sensor import Chain, Sensor
 from tinylib.synth.write import pictures, resolve
 
 CAMERA = Camera(640, 360, 800.0, 8.0, 0.2, 320.0, 180.0, 0.02)

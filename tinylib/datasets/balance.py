@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from tinylib.annotations.labels import mirror_permutation
 from tinylib.datasets.index import Index
-from tinylib.datasets.labels import mirror_permutation
 from tinylib.errors import DataError, UsageError
 
 Item = tuple[int, bool]

@@ -16,11 +16,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
-from tinylib import degrade
+from tinylib.datasets import degrade
 from tinylib.datasets.index import Index
+from tinylib.datasets.sampling import Indices, Sampler, make_sampler, make_views
 from tinylib.datasets.store import ClipStore, Fit, Resize, resize_video
 from tinylib.errors import UsageError
-from tinylib.sampling import Indices, Sampler, make_sampler, make_views
 from tinylib.video import probe, read_frames
 
 Batch = dict[str, Any]

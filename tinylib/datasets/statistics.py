@@ -29,7 +29,9 @@ def real() -> dict[str, Any]:
     """Facts of the released indexes of 'tinyvirat' and 'tinyvirat-v2', for comparison."""
     import yaml
 
-    return yaml.safe_load(resources.files("tinylib").joinpath("real_statistics.yaml").read_text(encoding="utf-8"))
+    return yaml.safe_load(
+        resources.files("tinylib.datasets").joinpath("real_statistics.yaml").read_text(encoding="utf-8")
+    )
 
 
 def side(clip: Clip) -> int | None:

@@ -29,7 +29,7 @@ from typing import Any, BinaryIO, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from tinylib import degrade
+from tinylib.datasets import degrade
 from tinylib.datasets.index import Index
 from tinylib.errors import ClipError, DataError, UsageError
 from tinylib.files import sha256, write_text

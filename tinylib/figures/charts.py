@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from numpy.typing import NDArray
 
+from tinylib.evaluation.metrics import spearman
 from tinylib.figures.style import BLACK, PALETTE, Figure, axes_grid, styled, wrap
-from tinylib.metrics import spearman
 
 
 @styled

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from tinylib.evaluation.metrics import precision_recall_f1
 from tinylib.figures.style import BLACK, BLUE, GREEN, ORANGE, PINK, SKY, Figure, axes_grid, styled, wrap
-from tinylib.metrics import precision_recall_f1
 
 
 @styled

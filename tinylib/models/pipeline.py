@@ -7,7 +7,7 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from tinylib.degrade import bicubic_batch
+from tinylib.datasets.degrade import bicubic_batch
 from tinylib.models.dvsr import DVSR, ProgressiveDVSR
 
 

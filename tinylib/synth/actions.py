@@ -12,13 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinylib.errors import UsageError
-from tinylib.synth import actions_people as people
-from tinylib.synth import actions_together as together
-from tinylib.synth import actions_vehicles as cars
-from tinylib.synth.actors import Puppet
-from tinylib.synth.gait import keyed
-from tinylib.synth.players import Player, Stage
-from tinylib.synth.primitives import ActorFrame, Array, Event
+from tinylib.synth.people import actions_people as people
+from tinylib.synth.people import actions_together as together
+from tinylib.synth.people.actors import Puppet
+from tinylib.synth.people.gait import keyed
+from tinylib.synth.people.players import Player, Stage
+from tinylib.synth.places.primitives import ActorFrame, Array, Event
+from tinylib.synth.vehicles import actions_vehicles as cars
 
 WALK, STAND, RUN, CARRY, HEAVY = (
     "activity_walking",

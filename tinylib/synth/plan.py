@@ -14,9 +14,9 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from tinylib.datasets.labels import CLASSES
+from tinylib.annotations.labels import CLASSES
 from tinylib.errors import UsageError
-from tinylib.synth.camera import KINDS, Camera, scene_camera
+from tinylib.synth.filming.camera import KINDS, Camera, scene_camera
 
 Array = NDArray[np.float64]
 SPLITS = ("train", "validate", "test")

@@ -15,14 +15,14 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from tinylib.datasets.construct import Window
-from tinylib.synth.actors import Puppet
-from tinylib.synth.camera import Camera, scene_camera
+from tinylib.building.rules import Window
+from tinylib.synth.filming.camera import Camera, scene_camera
+from tinylib.synth.filming.render import Backdrop, Pack, outline
+from tinylib.synth.filming.sensor import Sensor
+from tinylib.synth.people.actors import Puppet
+from tinylib.synth.places.primitives import Vignette
+from tinylib.synth.places.scene import Scene, make_scene, paint
 from tinylib.synth.plan import Order, Shoot
-from tinylib.synth.primitives import Vignette
-from tinylib.synth.render import Backdrop, Pack, outline
-from tinylib.synth.scene import Scene, make_scene, paint
-from tinylib.synth.sensor import Sensor
 
 Array = NDArray[np.float64]
 STEP = 15  # frames between the poses that placing looks at

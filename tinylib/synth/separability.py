@@ -11,10 +11,10 @@ from concurrent.futures import ProcessPoolExecutor
 import numpy as np
 
 from tinylib.synth.actions import CLASSES, Scene, vignette
-from tinylib.synth.actors import JOINTS, Puppet
-from tinylib.synth.gait import FPS
-from tinylib.synth.primitives import Array
-from tinylib.synth.vehicles import Vehicle
+from tinylib.synth.people.actors import JOINTS, Puppet
+from tinylib.synth.people.gait import FPS
+from tinylib.synth.places.primitives import Array
+from tinylib.synth.vehicles.vehicles import Vehicle
 
 # Each class among the labels it usually comes with in TinyVIRAT.
 USUAL: dict[str, tuple[str, ...]] = {

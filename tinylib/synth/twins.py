@@ -16,15 +16,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tinylib.datasets.construct import MevaRule, ViratRule, Window, windows
+from tinylib.annotations.kpf import read_kpf
+from tinylib.building.rules import MevaRule, ViratRule, Window, windows
 from tinylib.datasets.index import Clip
-from tinylib.datasets.kpf import read_kpf
 from tinylib.errors import DataError, UsageError
-from tinylib.synth.camera import Camera
-from tinylib.synth.render import Backdrop, Drawing, Image, fill, outline
-from tinylib.synth.scene import paint
+from tinylib.synth.filming.camera import Camera
+from tinylib.synth.filming.render import Backdrop, Drawing, Image, fill, outline
+from tinylib.synth.filming.sensor import Chain
+from tinylib.synth.places.scene import paint
 from tinylib.synth.script import Act, Script
-from tinylib.synth.sensor import Chain
 from tinylib.synth.write import FOLDERS, Stand, read_truth
 
 

@@ -18,18 +18,18 @@ from typing import Any
 
 import numpy as np
 
-from tinylib.clusters import connect, cores
 from tinylib.errors import UsageError
 from tinylib.files import write_json
 from tinylib.progress import Meter
-from tinylib.synth.annotate import annotate, write_kpf, write_release2
-from tinylib.synth.camera import Camera
+from tinylib.synth.annotation import annotate, write_kpf, write_release2
+from tinylib.synth.filming.camera import Camera
+from tinylib.synth.filming.render import Backdrop, Drawing, Image, Patch, composite, draw, outline, zoom_for
+from tinylib.synth.filming.sensor import Chain, Sensor
+from tinylib.synth.places.scene import Scene, make_scene
 from tinylib.synth.plan import DOMAINS, PROFILES, Order, Profile, Shoot, shoots
-from tinylib.synth.render import Backdrop, Drawing, Image, Patch, composite, draw, outline, zoom_for
-from tinylib.synth.scene import Scene, make_scene
 from tinylib.synth.script import Act, Placed, Script, compose, relight
-from tinylib.synth.sensor import Chain, Sensor
 from tinylib.video import write_video
+from tinylib.workers import connect, cores
 
 GENERATOR = 3  # raise when equal seeds give other data
 SHUTTER = 0.4  # of a frame that the shutter stays open
@@ -265,8 +265,8 @@ def ensure(
 
     clips: as in `resolve`. Everything goes through the builder that real data goes through. An interrupted run resumes.
     """
-    from tinylib.datasets.build import Part, union
-    from tinylib.datasets.construct import MevaRule, ViratRule
+    from tinylib.building.builder import Part, union
+    from tinylib.building.rules import MevaRule, ViratRule
 
     if version not in (1, 2):
         raise UsageError(f"version: expected 1 or 2, got {version}")

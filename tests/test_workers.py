@@ -1,0 +1,61 @@
+"""Worker processes: a script that would start them again in each of them is told so, in one line, before any starts."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tinylib import workers
+from tinylib.errors import UsageError
+
+CALL = "workers.connect(None, 2).__enter__()"
+START = "import sys\nfrom tinylib import workers\nfrom tinylib.errors import UsageError\n"
+
+
+def run(*arguments, text=None):
+    return subprocess.run([sys.executable, *arguments], input=text, capture_output=True, text=True, timeout=60)
+
+
+def test_a_script_without_a_guard_is_refused_in_one_line(tmp_path):
+    script = tmp_path / "mine.py"
+    script.write_text(START + "def work():\n    " + CALL + "\n\nif True:\n    work()\n")
+    done = run(str(script))
+    assert done.returncode == 1
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith(f"tinylib.errors.UsageError: {script}, line 8: this starts worker processes")
+    assert last.endswith('put the call under `if __name__ == "__main__":`, or pass workers=1')
+    assert "bootstrapping" not in done.stderr
+    assert "distributed" not in done.stderr
+
+
+GUARDED = 'def work():\n    workers.check_guard()\n\nif __name__ == "__main__":\n    work()\n    print("fine")\n'
+CALLED = "if '__main__' == __name__ and True:\n    workers.check_guard()\n    print('fine')\n"
+
+
+@pytest.mark.parametrize("body", [GUARDED, CALLED])
+def test_a_script_with_a_guard_is_let_through(tmp_path, body):
+    script = tmp_path / "mine.py"
+    script.write_text(START + body)
+    done = run(str(script))
+    assert (done.returncode, done.stdout) == (0, "fine\n"), done.stderr
+
+
+def test_a_prompt_is_let_through_and_a_pipe_is_not():
+    body = START + "workers.check_guard()\nprint('fine')\n"
+    assert run("-c", body).stdout == "fine\n"  # nothing for a new process to import
+    piped = run("-", text=body)
+    assert "UsageError: <stdin>, line 4: worker processes need a script that is a file" in piped.stderr
+
+
+def test_the_guard_is_looked_at_before_local_processes_alone(monkeypatch):
+    def refuse():
+        raise UsageError("asked")
+
+    monkeypatch.setattr(workers, "check_guard", refuse)
+    with pytest.raises(UsageError, match="asked"), workers.connect(None, 2):
+        pass
+    with workers.connect(None, 1, processes=False) as client:  # threads run no script again
+        assert client.submit(sum, [1, 2]).result() == 3
+        address = client.scheduler.address
+        with workers.connect(address, 9) as other:
+            assert other.submit(max, [1, 2]).result() == 2

@@ -1,0 +1,13 @@
+from .builder import Part as Part
+from .builder import build as build
+from .builder import union as union
+from .cutting import crop as crop
+from .rules import MevaRule as MevaRule
+from .rules import Rule as Rule
+from .rules import ViratRule as ViratRule
+from .rules import Window as Window
+from .rules import even as even
+from .rules import square as square
+from .rules import windows as windows
+from .sources import find_sources as find_sources
+from .sources import find_videos as find_videos

@@ -1,0 +1,249 @@
+"""The builder: annotated video in, a dataset in TinyVIRAT's layout out; each video is read once, front to back."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tinylib.annotations.labels import CLASSES, video_domain
+from tinylib.building.cutting import STATE, Done, Task, clear, run
+from tinylib.building.rules import Rule, ViratRule, Window, rare_classes, windows
+from tinylib.building.sources import assign_splits, find_sources, find_videos
+from tinylib.datasets.index import SPLITS, Clip, Index, tinyvirat_json, write_tinyvirat
+from tinylib.errors import AnnotationError, UsageError
+from tinylib.files import write_json
+from tinylib.progress import Meter
+
+
+@dataclass(frozen=True)
+class Part:
+    """One kind of source: annotations, the videos they describe, and the rule by which to cut them."""
+
+    annotations: str | Path
+    videos: str | Path | None
+    rule: Rule
+
+
+@dataclass(frozen=True)
+class BuildReport:
+    """What a build did; `quarantined` lists (file, reason) of everything that had to be left out."""
+
+    root: Path
+    clips: dict[str, int]  # by split
+    labels: dict[str, int]  # by class
+    videos: int
+    reused: int  # videos that an earlier, interrupted build had finished
+    quarantined: tuple[tuple[str, str], ...]
+    notes: tuple[str, ...]
+    seconds: float
+
+    def __str__(self) -> str:
+        split = ", ".join(f"{n} {name}" for name, n in self.clips.items())
+        bad = f", {len(self.quarantined)} quarantined" if self.quarantined else ""
+        summary = f"{sum(self.clips.values())} clips ({split}) of {self.videos} videos{bad}: {self.root}"
+        more = [f"... and {len(self.notes) - 10} more notes"] * (len(self.notes) > 10)
+        return "\n".join([*self.notes[:10], *more, summary])
+
+
+def build(
+    annotations: str | Path,
+    videos: str | Path | None,
+    out: str | Path,
+    rule: Rule,
+    *,
+    dry_run: bool = False,
+    workers: int | None = None,
+    scheduler: str | None = None,
+    seed: int = 0,
+    splits: Mapping[str, str] | None = None,
+) -> BuildReport:
+    """Build TinyVIRAT v1 (ViratRule) or a v2 part (MevaRule) into `out`; see `union`."""
+    version = 1 if isinstance(rule, ViratRule) else 2
+    part = Part(annotations, videos, rule)
+    return union(
+        [part], out, version=version, dry_run=dry_run, workers=workers, scheduler=scheduler, seed=seed, splits=splits
+    )
+
+
+def union(
+    parts: Sequence[Part],
+    out: str | Path,
+    *,
+    version: int = 2,
+    dry_run: bool = False,
+    workers: int | None = None,
+    scheduler: str | None = None,
+    seed: int = 0,
+    splits: Mapping[str, str] | None = None,
+) -> BuildReport:
+    """Build one dataset from several parts: TinyVIRAT-v2 is VIRAT under the v1 rule and MEVA under its own.
+
+    Annotations in train/, val/ (or validate/) and test/ folders keep their split; otherwise every fifth video is held
+    out. Ids count within a split, by part, video and anchor. Bad files go to quarantine.json and the build goes on; a
+    killed build goes on where it was and ends with the same bytes. `dry_run` writes the indexes alone.
+    workers: processes on this machine (None: one a core, 0: this process); scheduler: address of a dask scheduler.
+    """
+    began, out = time.monotonic(), Path(out)
+    cuts, bad, notes = _plan(parts, version, seed, splits)
+    reused, sums = 0, dict[str, str]()
+    if not dry_run:
+        cuts, sums, reused = _cut(parts, cuts, out, bad, workers, scheduler)
+        write_json(out / "checksums.json", dict(sorted(sums.items())))
+    clips = _publish(out, cuts, version)
+    if bad or not dry_run:
+        write_json(out / "quarantine.json", [{"file": file, "reason": reason} for file, reason in sorted(bad)])
+    labels = Counter(name for cut in cuts for _, window in cut.clips for name in window.labels)
+    counts = {name: labels[name] for name in CLASSES if labels[name]}
+    seconds = time.monotonic() - began
+    return BuildReport(out, clips, counts, len(cuts), reused, tuple(sorted(bad)), tuple(notes), seconds)
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """The clips of one video: part, split, and windows with their ids."""
+
+    part: int
+    split: str
+    video_id: str
+    clips: tuple[tuple[str, Window], ...]
+
+    @property
+    def folder(self) -> str:
+        return f"videos/{self.split}/{self.video_id}"
+
+
+Bad = list[tuple[str, str]]  # (file, reason)
+
+
+def _plan(
+    parts: Sequence[Part], version: int, seed: int, splits: Mapping[str, str] | None
+) -> tuple[list[_Cut], Bad, list[str]]:
+    """Read all annotations, apply the rules, remove rare classes, and number the clips."""
+    bad: Bad = []
+    notes: list[str] = []
+    plan: list[_Cut] = []
+    seen: dict[str, Path] = {}
+    for number, part in enumerate(parts):
+        sources, twice = find_sources(part.annotations)
+        bad += twice
+        bad += [
+            (str(s.file), f"{s.video_id} is annotated by {seen[s.video_id]}") for s in sources if s.video_id in seen
+        ]
+        sources = [source for source in sources if source.video_id not in seen]
+        seen |= {source.video_id: source.file for source in sources}
+        split_of = assign_splits(sources, splits, version=version)
+        own: list[_Cut] = []
+        with Meter(len(sources), "annotations", closing_line=False) as meter:
+            for source in sources:
+                try:
+                    annotation = source.read()
+                except AnnotationError as error:
+                    bad.append((str(source.file), str(error)))
+                else:
+                    notes += annotation.notes
+                    found = windows(annotation, part.rule, seed=seed)
+                    clips = tuple(("", window) for window in found)
+                    own.append(_Cut(number, split_of[source.video_id], source.video_id, clips))
+                meter.advance()
+        plan += _without_rare(own, part.rule.min_clips, notes)
+    counters = Counter[str]()
+    numbered = []
+    for cut in plan:
+        first = counters[cut.split]
+        counters[cut.split] += len(cut.clips)
+        clips = tuple((f"{i:05d}", window) for i, (_, window) in enumerate(cut.clips, first))
+        numbered.append(replace(cut, clips=clips))
+    return [cut for cut in numbered if cut.clips], bad, notes
+
+
+def _without_rare(cuts: list[_Cut], min_clips: int, notes: list[str]) -> list[_Cut]:
+    """Remove classes that have fewer than `min_clips` training clips, and clips that lose all their labels.
+
+    Where no class has enough, the build is a sample and not a dataset: nothing is removed, and a note says so.
+    """
+    present = {name for cut in cuts for _, window in cut.clips for name in window.labels}
+    train = [cut for cut in cuts if cut.split == "train"] or cuts
+    rare = rare_classes(present, (window for cut in train for _, window in cut.clips), min_clips)
+    if not rare:
+        return cuts
+    listed = ", ".join(f"{name} ({n})" for name, n in rare.items())
+    if present == rare.keys():
+        notes.append(f"no class has {min_clips} training clips, so that none is removed: {listed}")
+        return cuts
+    notes.append(f"classes with fewer than {min_clips} training clips are removed: {listed}")
+    kept = []
+    for cut in cuts:
+        stripped = [(i, replace(w, labels=tuple(name for name in w.labels if name not in rare))) for i, w in cut.clips]
+        kept.append(replace(cut, clips=tuple((i, window) for i, window in stripped if window.labels)))
+    return kept
+
+
+def _cut(
+    parts: Sequence[Part], plan: list[_Cut], out: Path, bad: Bad, workers: int | None, scheduler: str | None
+) -> tuple[list[_Cut], dict[str, str], int]:
+    """Cut all videos that are there: what was written, its hashes, and how many videos were finished before."""
+    videos = []
+    for part in parts:
+        if part.videos is None:
+            raise UsageError("videos: expected the folder of the annotated videos (only a dry run needs none)")
+        videos.append(find_videos(part.videos))
+    tasks: dict[str, Task] = {}
+    for cut in plan:
+        video = videos[cut.part].get(cut.video_id)
+        if video is None:
+            bad.append((cut.video_id, f"no video of this name under {parts[cut.part].videos}"))
+        else:
+            # absolute, since a worker may run elsewhere
+            tasks[cut.folder] = Task(video.absolute(), out.absolute(), cut.folder, cut.clips)
+    for leftover in out.glob(".*.part.json"):  # of a write that was killed
+        leftover.unlink()
+    for state in sorted((out / STATE).glob("*/*.json")):  # of an earlier build with other splits or annotations
+        folder = f"videos/{state.parent.name}/{state.name.removesuffix('.json')}"
+        if folder not in tasks:
+            clear(out, folder)
+    done: dict[str, Done] = {}
+    with Meter(len(tasks), "videos") as meter:
+        for task, result in run(list(tasks.values()), workers, scheduler):
+            done[task.folder] = result
+            meter.advance()
+    written, sums = [], dict[str, str]()
+    for cut in (cut for cut in plan if cut.folder in done):
+        result = done[cut.folder]
+        bad += result.bad
+        sums |= result.files
+        clips = tuple((name, w) for name, w in cut.clips if f"{cut.folder}/{name}.mp4" in result.files)
+        if clips:
+            written.append(replace(cut, clips=clips))
+    return written, sums, sum(result.reused for result in done.values())
+
+
+def _publish(out: Path, cuts: list[_Cut], version: int) -> dict[str, int]:
+    """Write the index of every split that has clips, and remove those of splits that have none."""
+    sizes = {}
+    for split in SPLITS:
+        clips = [
+            Clip(
+                clip_id=name,
+                path=f"{cut.folder}/{name}.mp4",
+                video_id=cut.video_id,
+                labels=window.labels,
+                frames=window.frames,
+                width=window.side,
+                height=window.side,
+                domain=video_domain(cut.video_id),
+                window=window.clip_id,
+            )
+            for cut in cuts
+            if cut.split == split
+            for name, window in cut.clips
+        ]
+        if clips:
+            sizes[split] = len(clips)
+            write_tinyvirat(Index("tinyvirat", split, out, CLASSES, True, tuple(clips)), out, version=version)
+        else:
+            for private in (False, True):
+                (out / tinyvirat_json(split, version, private=private)).unlink(missing_ok=True)
+    return sizes

@@ -1,0 +1,172 @@
+"""Cut the windows of a video into clips in one pass, and do so for many videos on many processes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinylib.building.rules import Window
+from tinylib.datasets.index import read_json
+from tinylib.errors import AnnotationError, ClipError, UsageError
+from tinylib.files import sha256, write_json
+from tinylib.video import iter_frames, probe, write_video
+from tinylib.workers import connect, cores
+
+ENCODING = "x264 crf 20, 1"  # part of every video's key: raise the number when the written bytes change
+PENDING = 2  # clips that may wait for the encoder
+STATE = ".build"  # what is done: one file a video
+
+
+@dataclass(frozen=True)
+class Task:
+    """One video to cut into numbered clips: OUT/<folder>/<id>.mp4, folder = videos/<split>/<video_id>."""
+
+    video: Path
+    out: Path
+    folder: str
+    clips: tuple[tuple[str, Window], ...]
+
+    @property
+    def state(self) -> Path:
+        return self.out / STATE / f"{self.folder.removeprefix('videos/')}.json"
+
+    def key(self) -> str:
+        """Hash of everything that the written files depend on."""
+        clips = [(name, w.start, w.end, w.box) for name, w in self.clips]
+        facts = [ENCODING, self.video.name, self.video.stat().st_size, clips]
+        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Done:
+    """What became of a task: hashes of its files, and (file, reason) of what is bad."""
+
+    files: dict[str, str] = field(default_factory=dict)
+    bad: list[tuple[str, str]] = field(default_factory=list)
+    reused: bool = False
+
+
+def cut(task: Task) -> Done:
+    """Write every clip of a video, reading it once from its first to its last needed frame.
+
+    Memory holds the crops of the windows that are open, nothing else. A finished video is remembered with its key and
+    hashes and is not cut again; an unfinished one starts over. A video that cannot be decoded leaves no clip.
+    """
+    key = task.key()
+    if done := _finished(task, key):
+        return done
+    clear(task.out, task.folder)
+    done = Done()
+    try:
+        info = probe(task.video, exact=False)
+        for name, window in task.clips:
+            if window.end >= info.frames:
+                span = f"frames {window.start} to {window.end}"
+                done.bad.append((f"{task.folder}/{name}.mp4", f"{span} of {task.video.name}, which has {info.frames}"))
+        clips = sorted((c for c in task.clips if c[1].end < info.frames), key=lambda clip: clip[1].start)
+        if clips:
+            _stream(task, clips, info.fps or 30.0, done)
+    except ClipError as error:
+        clear(task.out, task.folder)
+        done = Done(bad=[(str(task.video), str(error))])
+    write_json(task.state, {"key": key, "files": done.files, "bad": done.bad})
+    return done
+
+
+def _finished(task: Task, key: str) -> Done | None:
+    try:
+        state = read_json(task.state)
+        if state["key"] != key or any(sha256(task.out / path) != digest for path, digest in state["files"].items()):
+            return None
+        return Done(state["files"], [(file, reason) for file, reason in state["bad"]], reused=True)
+    except (AnnotationError, OSError, KeyError, TypeError):  # nothing remembered, or not what we wrote
+        return None
+
+
+def clear(out: Path, folder: str) -> None:
+    """Remove the clips of a video, unfinished ones too, and the memory of having cut it."""
+    Task(Path(), out, folder, ()).state.unlink(missing_ok=True)
+    place = out / folder
+    if place.is_dir():
+        for path in place.iterdir():
+            if path.suffix == ".mp4":
+                path.unlink(missing_ok=True)
+        if not any(place.iterdir()):
+            place.rmdir()
+
+
+def _stream(task: Task, clips: Sequence[tuple[str, Window]], fps: float, done: Done) -> None:
+    """Decode once, crop what is open, and hand finished clips to an encoder thread: codecs release the interpreter."""
+    last = max(window.end for _, window in clips)
+    waiting, pending = deque(clips), deque[Future[tuple[str, str]]]()
+    open_clips: list[tuple[str, Window, list[NDArray[np.uint8]]]] = []
+    with ThreadPoolExecutor(1, thread_name_prefix="encode") as encoder:
+        try:
+            number = waiting[0][1].start
+            for frame in iter_frames(task.video, start=number, stop=last + 1):
+                while waiting and waiting[0][1].start == number:
+                    open_clips.append((*waiting.popleft(), []))
+                for name, window, frames in open_clips:
+                    frames.append(crop(frame, window.box))
+                    if window.end == number:
+                        pending.append(encoder.submit(_encode, task.out, f"{task.folder}/{name}.mp4", frames, fps))
+                del frame  # before the next is decoded: its memory is reused at once, which halves the time of a frame
+                open_clips = [clip for clip in open_clips if clip[1].end > number]
+                while len(pending) > PENDING:
+                    done.files.update([pending.popleft().result()])
+                number += 1
+            done.files.update(future.result() for future in pending)
+        finally:
+            for future in pending:
+                future.cancel()
+
+
+def _encode(out: Path, path: str, frames: list[NDArray[np.uint8]], fps: float) -> tuple[str, str]:
+    write_video(out / path, frames, fps)
+    frames.clear()
+    return path, sha256(out / path)
+
+
+def crop(frame: NDArray[np.uint8], box: tuple[int, int, int, int]) -> NDArray[np.uint8]:
+    """A copy of a square of a (H, W, 3) frame: shifted inside where it leaves it, edges repeated where it is larger."""
+    height, width = frame.shape[:2]
+    side = box[2] - box[0]
+    x = min(max(box[0], 0), max(width - side, 0))
+    y = min(max(box[1], 0), max(height - side, 0))
+    patch = frame[y : y + side, x : x + side]
+    missing = side - patch.shape[0], side - patch.shape[1]
+    if any(missing):
+        around = [(gap // 2, gap - gap // 2) for gap in missing]
+        return np.pad(patch, (*around, (0, 0)), mode="edge")
+    return patch.copy()
+
+
+def run(tasks: Sequence[Task], workers: int | None, scheduler: str | None) -> Iterator[tuple[Task, Done]]:
+    """Tasks with what became of them, as they finish: in this process, on local processes, or on a dask cluster."""
+    if workers is not None and workers < 0:
+        raise UsageError(f"workers: expected 0 or more, got {workers}")
+    workers = min(cores() if workers is None else workers, len(tasks))
+    if scheduler is None and workers <= 1:
+        yield from ((task, cut(task)) for task in tasks)
+        return
+
+    with connect(scheduler, workers) as client:
+        from distributed import KilledWorker, as_completed
+
+        # the longest first, so that none is left alone at the end
+        order = sorted(tasks, key=lambda task: -task.video.stat().st_size)
+        futures = dict(zip(client.map(cut, order, pure=False), order, strict=True))
+        for future in as_completed(futures):
+            task = futures[future]
+            try:
+                yield task, future.result()
+            except KilledWorker:
+                yield task, Done(bad=[(str(task.video), "the processes that worked on it were killed (memory?)")])

@@ -1,0 +1,88 @@
+"""What a folder of annotations describes: one source a video, its split, and where the video itself lies."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tinylib.annotations.kpf import read_kpf
+from tinylib.annotations.tracks import VideoAnnotation
+from tinylib.annotations.virat import read_virat
+from tinylib.datasets.index import SPLITS
+from tinylib.datasets.readers import part_of, video_files
+from tinylib.errors import DataError, UsageError
+
+_SPLIT_FOLDERS = {"train": "train", "training": "train", "val": "val", "validate": "val", "validation": "val"} | {
+    "test": "test"
+}
+_MAIN_FILE = re.compile(r"(?P<kpf>.+)[.-]activities\.yml|(?P<virat>.+)\.viratdata\.events\.txt")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The annotations of one video; `file` is the activities or events file."""
+
+    video_id: str
+    file: Path
+    split: str | None  # named by a folder on the way, else None
+
+    def read(self) -> VideoAnnotation:
+        return read_virat(self.file) if self.file.name.endswith(".txt") else read_kpf(self.file)
+
+
+def find_sources(folder: str | Path) -> tuple[list[Source], list[tuple[str, str]]]:
+    """Sources under `folder` by video, and (file, reason) of those that a video has twice.
+
+    KPF files win over Release-2 text of the same video: only they have the names of the 26 classes.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder of annotations")
+    found: dict[str, Source] = {}
+    twice = []
+    matches = [(match, path) for path in sorted(folder.rglob("*")) if (match := _MAIN_FILE.fullmatch(path.name))]
+    for match, path in sorted(matches, key=lambda pair: pair[0]["kpf"] is None):
+        video_id = match["kpf"] or match["virat"]
+        names = [_SPLIT_FOLDERS[p] for p in path.relative_to(folder).parts[:-1] if p in _SPLIT_FOLDERS]
+        source = Source(video_id, path, names[0] if names else None)
+        other = found.setdefault(video_id, source)
+        if other is not source and (match["kpf"] or other.file.parent != path.parent):
+            twice.append((str(path), f"{video_id} is already annotated by {other.file}"))
+    if not found:
+        raise DataError(f"{folder}: expected '*.activities.yml' or '*.viratdata.events.txt' files")
+    return [found[video_id] for video_id in sorted(found)], twice
+
+
+def assign_splits(sources: Sequence[Source], splits: Mapping[str, str] | None, *, version: int) -> dict[str, str]:
+    """The split of every video: as `splits` says, else by its folder, else every fifth video is held out.
+
+    v1 has no validation set: what is held out is 'test' (the released test split is VIRAT's validation set). In v2 it
+    is 'val', as test labels are withheld.
+    """
+    if splits is not None:
+        for source in sources:
+            if splits.get(source.video_id) not in SPLITS:
+                raise UsageError(f"splits: expected one of {', '.join(SPLITS)} for {source.video_id}")
+        return {source.video_id: splits[source.video_id] for source in sources}
+    free = [source.video_id for source in sources if source.split is None]
+    held = part_of(free, "test")
+    named = {source.split for source in sources}
+    rename = {"val": "test"} if version == 1 and "test" not in named else {}
+    return {
+        s.video_id: rename.get(s.split, s.split)
+        if s.split
+        else ("train" if s.video_id not in held else "test" if version == 1 else "val")
+        for s in sources
+    }
+
+
+def find_videos(folder: str | Path) -> dict[str, Path]:
+    """Videos by their name without suffix; MEVA's '.r13' revisions are dropped. The first of equals wins."""
+    files: dict[str, Path] = {}
+    for path in video_files(folder):
+        stem = Path(path).stem
+        for name in (stem, re.sub(r"\.r\d+$", "", stem)):
+            files.setdefault(name, Path(folder, path))
+    return files

@@ -1,0 +1,16 @@
+from . import embedding as embedding
+from . import ensemble as ensemble
+from . import localisation as localisation
+from . import metrics as metrics
+from .ensemble import submit as submit
+from .folds import pooled as pooled
+from .metrics import f1 as f1
+from .metrics import precision_recall_f1 as precision_recall_f1
+from .model_card import ModelCard as ModelCard
+from .model_card import Trained as Trained
+from .model_card import calibrated as calibrated
+from .model_card import open_model as open_model
+from .scores import READINGS as READINGS
+from .scores import Scores as Scores
+from .scores import Transform as Transform
+from .scores import predict as predict

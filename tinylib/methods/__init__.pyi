@@ -1,0 +1,13 @@
+from . import attention_transfer as attention_transfer
+from . import pairs as pairs
+from . import recipes as recipes
+from . import snapshots as snapshots
+from . import super_resolution as super_resolution
+from .attention_transfer import READINGS as READINGS
+from .attention_transfer import SCHEMES as SCHEMES
+from .attention_transfer import THIRD_OF_CE as THIRD_OF_CE
+from .attention_transfer import Backbone as Backbone
+from .recipes import PARTS as PARTS
+from .recipes import RECIPES as RECIPES
+from .recipes import Budget as Budget
+from .recipes import Material as Material

@@ -1,0 +1,11 @@
+from .graph import AFTER as AFTER
+from .graph import DATA as DATA
+from .graph import LIMITS as LIMITS
+from .graph import Job as Job
+from .graph import plan as plan
+from .pages import index_page as index_page
+from .pages import notebook_page as notebook_page
+from .runner import run as run
+from .source import declared_parameters as declared_parameters
+from .status import Status as Status
+from .status import read_status as read_status

@@ -1,0 +1,223 @@
+"""Executed notebooks and the index as HTML pages that need no script, font or style from elsewhere."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tinylib.reports.status import Status
+
+SYNTHETIC = "Data: SynthVIRAT, a synthetic benchmark. Compare orderings and gaps with the papers, not values."
+SHOWN = 6  # headline numbers a notebook on the index
+FEW = 3  # and, where the headline metric has fewer, this many with those that follow
+HEADLINES = (  # what a notebook is about is the first of these that it measured
+    "F1", "Prec@1", "accuracy", "top-1", "PSNR gain over bicubic (dB)", "pointing game", "mAP", "clips", "NV",
+    "orderings that hold",
+)  # fmt: skip
+START = "12_papers_vs_ours"
+
+
+def banner(data: str) -> str:
+    """What a reader must know of the data the numbers are from; '' for the papers' own."""
+    return SYNTHETIC if data.startswith("synthvirat") else ""
+
+
+@cache
+def _asset(name: str) -> str:
+    return Path(__file__).with_name(name).read_text(encoding="utf-8")
+
+
+def _template(name: str) -> Any:
+    from jinja2 import Environment
+
+    return Environment(autoescape=True, trim_blocks=True).from_string(_asset(name))
+
+
+def _page(title: str, body: str, **more: Any) -> str:
+    from pygments.formatters import HtmlFormatter
+
+    css = _asset("report.css") + HtmlFormatter(style="friendly").get_style_defs(".highlight")
+    return str(_template("report_page.html").render(title=title, css=css, body=body, **more))
+
+
+def notebook_page(executed: Path, status: Status, others: Collection[str] = ()) -> str:
+    """One notebook: prose, pictures and viewers in reading order, code folded away under its first line.
+
+    others: notebooks that have a page beside this one; where a table names them they become links.
+    """
+    import nbformat
+
+    book = nbformat.read(executed, as_version=4)
+    parts = []
+    for cell in book.cells:
+        if any(tag.startswith("papermill-error") for tag in cell.metadata.get("tags", [])):
+            continue  # our own banner says it
+        if cell.cell_type == "markdown":
+            parts.append(_markdown(cell.source))
+        elif cell.cell_type == "code" and cell.source.strip():
+            shown = "".join(_output(output) for output in _joined(cell.outputs))
+            name = "parameters" if "parameters" in cell.metadata.get("tags", []) else ""
+            parts.append(_code(cell.source, name) + NOTEBOOK.sub(lambda found: _linked(found, others), shown))
+    headings = re.findall(r'<h2 id="([^"]+)">(.*?)<a class="anchor-link"', "".join(parts), re.DOTALL)
+    links = "".join(f'<a href="#{anchor}">{text}</a>' for anchor, text in headings)
+    body = "\n".join([*parts[:1], f'<nav class="contents">{links}</nav>' if links else "", *parts[1:]])
+    facts = [f"profile {status.profile}", f"data {status.data}", f"{_time(status.seconds)} on {status.hardware}"]
+    facts += [status.began[:10]] + ([f"commit {status.commit}"] if status.commit else [])
+    return _page(status.title, body, back=True, facts=facts, error=status.error, banner=banner(status.data))
+
+
+LOG = 12  # more printed lines than these are folded away
+NOTEBOOK = re.compile(r"(?<=>)\d\d_\w+(?=</td>)")
+
+
+def _linked(found: re.Match[str], others: Collection[str]) -> str:
+    return f'<a href="{found[0]}.html">{found[0]}</a>' if found[0] in others else found[0]
+
+
+def index_page(out: Path, statuses: Sequence[Status]) -> str:
+    """All notebooks: what became of each, how long it took and where, its headline numbers with their intervals."""
+    statuses = sorted(statuses, key=lambda status: status.name)
+    rows = []
+    for status in statuses:
+        groups, more = headlines(_rows(out / "runs" / status.name / "results.jsonl"))
+        page = (out / f"{status.name}.html").exists()
+        row: dict[str, Any] = {
+            "name": status.name,
+            "title": status.title or status.name,
+            "state": status.state,
+            "error": status.error,
+        }
+        row |= {"time": _time(status.seconds) if status.state != "not run" else "", "page": page}
+        row |= {"hardware": status.hardware, "commit": status.commit, "began": status.began[:10]}
+        rows.append(row | {"groups": groups, "more": more})
+    wrong = [status.name for status in statuses if status.state != "done"]
+    start = next((row for row in rows if row["name"] == START and row["page"]), None)
+    done = sum(status.state == "done" for status in statuses)
+    facts = [
+        ("notebooks", f"{done} of {len(statuses)} done, {_time(sum(s.seconds for s in statuses))} of computing"),
+        ("profile", _distinct(s.profile for s in statuses)),
+        ("data", _distinct(s.data for s in statuses)),
+        ("hardware", _distinct(s.hardware for s in statuses)),
+        ("commit", _distinct(s.commit for s in statuses)),
+        ("last run", max((s.began for s in statuses), default="").replace("T", " ")[:16]),
+    ]
+    said = [(name, value) for name, value in facts if value]
+    body = _template("report_index.html").render(rows=rows, facts=said, wrong=wrong, start=start)
+    banners = {banner(status.data) for status in statuses} - {""}
+    return _page("tinylib: reports", str(body), facts=[], banner=" ".join(banners))
+
+
+def _distinct(values: Any) -> str:
+    return ", ".join(sorted({value for value in values if value}))
+
+
+def _time(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _rows(results: Path) -> list[dict[str, Any]]:
+    if not results.exists():
+        return []
+    return [json.loads(line) for line in results.read_text(encoding="utf-8").splitlines() if line.strip()]
+
+
+def headlines(rows: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], int]:
+    """The rows an index shows, under what they share (table, metric, input), and how many it leaves out.
+
+    Those of the headline metric, the papers' tables first; a number that stands in two tables is shown once.
+    """
+    rank = min((_rank(row["metric"]) for row in rows), default=0)
+    places = list(dict.fromkeys((row.get("paper"), row.get("ref")) for row in rows))
+    places.sort(key=lambda place: place[0] == "ours")
+    chosen: list[Mapping[str, Any]] = []
+    for place in places:
+        above = {_number(row) for row in chosen}
+        mine = [row for row in rows if (row.get("paper"), row.get("ref")) == place and _rank(row["metric"]) == rank]
+        chosen += [row for row in mine if _number(row) not in above]
+    chosen = chosen[:SHOWN]
+    chosen += [row for row in rows if row not in chosen][: FEW - len(chosen)] if len(chosen) < FEW else []
+    groups: dict[str, list[dict[str, str]]] = {}
+    for row in chosen:
+        where = " ".join(part for part in (row.get("paper", ""), row.get("ref", "")) if part not in ("", "ours"))
+        shared = ", ".join(part for part in (where, row["metric"], row.get("input", "")) if part)
+        interval = f"[{_short(row['low'])}, {_short(row['high'])}]" if row.get("low") is not None else ""
+        groups.setdefault(shared, []).append({"row": row["row"], "value": _short(row["value"]), "interval": interval})
+    return [{"shared": shared, "rows": of} for shared, of in groups.items()], len(rows) - len(chosen)
+
+
+def _number(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    return row["value"], row.get("low"), row.get("high")
+
+
+def _rank(metric: str) -> int:
+    """Place among the headlines; a metric may name its dataset first ('HMDB-51 accuracy')."""
+    return next(
+        (i for i, name in enumerate(HEADLINES) if metric == name or metric.endswith(f" {name}")), len(HEADLINES)
+    )
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, int | float) else str(value)
+
+
+def _markdown(source: str) -> str:
+    from nbconvert.filters import markdown2html
+
+    return str(markdown2html(source)).replace("¶", "")
+
+
+def _code(source: str, name: str = "") -> str:
+    from nbconvert.filters import Highlight2HTML
+
+    first = source.strip().splitlines()[0]
+    summary = name or (first.lstrip("# ") if first.startswith("#") else "code")
+    return f'<details class="code"><summary>{html.escape(summary)}</summary>{Highlight2HTML()(source)}</details>'
+
+
+def _joined(outputs: Iterable[Any]) -> list[Any]:
+    """The outputs of a cell, lines that were printed one after another as one of them."""
+    from nbformat.v4 import new_output
+
+    joined: list[Any] = []
+    for output in outputs:
+        last = joined[-1] if joined else None
+        if last is not None and last.output_type == output.output_type == "stream" and last.name == output.name:
+            joined[-1] = new_output("stream", name=output.name, text=last.text + output.text)
+        else:
+            joined.append(output)
+    return joined
+
+
+def _output(output: Any) -> str:
+    """The richest form that stands by itself; what only a live kernel could show is left out."""
+    from nbconvert.filters import ansi2html
+
+    if output.output_type == "stream":
+        text, lines = f"<pre>{ansi2html(output.text)}</pre>", len(output.text.splitlines())
+        if lines > LOG:
+            return f'<details class="code"><summary>{lines} lines of log</summary>{text}</details>'
+        return f'<div class="output">{text}</div>'
+    if output.output_type == "error":
+        return f'<div class="output"><pre class="error">{ansi2html(chr(10).join(output.traceback))}</pre></div>'
+    data = output.data
+    if "application/vnd.jupyter.widget-view+json" in data:
+        return ""
+    if "text/html" in data:
+        inner = data["text/html"]
+    elif "image/svg+xml" in data:
+        inner = data["image/svg+xml"]
+    elif "image/png" in data:
+        inner = f'<img alt="figure" src="data:image/png;base64,{data["image/png"].replace(chr(10), "")}">'
+    elif "text/markdown" in data:
+        inner = _markdown(data["text/markdown"])
+    else:
+        inner = f"<pre>{html.escape(data.get('text/plain', ''))}</pre>"
+    return f'<div class="output">{inner}</div>'

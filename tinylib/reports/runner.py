@@ -1,0 +1,192 @@
+"""Runs the graph of notebooks with papermill on dask, renders each to one self-contained page, and writes an index.
+
+A notebook starts when those it depends on are done. What is done stays done until its source, its parameters or the
+package change.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from tinylib.files import write_text
+from tinylib.reports.graph import AFTER, Job, before_of, plan
+from tinylib.reports.source import title
+from tinylib.reports.status import Status, read_status
+from tinylib.results.rows import commit
+from tinylib.settings.parameters import home
+from tinylib.workers import connect, cores, device_name
+
+
+def run(
+    notebooks: str | Path | None = None,
+    profile: str = "demo",
+    only: Sequence[str] = (),
+    out: str | Path | None = None,
+    scheduler: str | None = None,
+    parameters: Mapping[str, Any] | None = None,
+    *,
+    force: bool = False,
+) -> list[Status]:
+    """Run, render and index the notebooks; a failing one is shown as failed and those after it as not run.
+
+    notebooks: their folder (default: the project's); only: numbers or names; out: default reports/<profile>;
+    scheduler: address of a dask scheduler that shares the folder (default: this machine); parameters: passed to every
+    notebook that has them. Unknown or ill-typed parameters are a UsageError before anything runs.
+    """
+    folder = Path(notebooks) if notebooks else home() / "notebooks"
+    from tinylib.reports.pages import index_page
+
+    target = (Path(out) if out else home() / "reports" / profile).resolve()
+    jobs = plan(folder, profile, only, target, dict(parameters or {}), force=force, remote=scheduler is not None)
+    earlier = [read_status(target, file.stem) for file in (target / "status").glob("*.json")]
+    statuses = {status.name: status for status in earlier if status}
+    for status in _statuses(jobs, scheduler):
+        statuses[status.name] = status
+        note = status.error or (f"{status.seconds:.0f} s" if status.fresh else "already done")
+        print(f"{status.name}: {status.state} ({note})", flush=True)
+        write_text(target / "index.html", index_page(target, list(statuses.values())))
+    return [statuses[name] for name in jobs]
+
+
+def _statuses(jobs: dict[str, Job], scheduler: str | None) -> Iterable[Status]:
+    """Submit the graph and yield each notebook's status as it comes."""
+    first = next(iter(jobs.values()))
+    workers = len(first.gpus) or max(1, cores() // (first.threads or 1))
+    with connect(scheduler, workers, processes=False) as client:  # threads do: each notebook is a process of its own
+        from distributed import as_completed
+
+        futures: dict[str, Any] = {}
+        for name, job in jobs.items():
+            futures[name] = client.submit(execute, job, *[futures[b] for b in before_of(name, jobs)], pure=False)
+        names = {future.key: name for name, future in futures.items()}
+        for future, result in as_completed(futures.values(), with_results=True, raise_errors=False):
+            if isinstance(result, Status):
+                yield result
+            else:  # the worker itself was lost
+                status = Status(names[future.key], "failed", error=str(result[1]).splitlines()[0])
+                status.write(jobs[status.name].out)
+                yield status
+
+
+def execute(job: Job, *before: Status) -> Status:
+    """Run one notebook unless it is done already or one before it is not; render it; leave its status on disk."""
+    sums_up = "*" in AFTER.get(job.name, ())  # what others left, be it little: runs again when one of them has
+    missing = [status.name for status in before if status.state != "done" and not sums_up]
+    earlier = read_status(job.out, job.name)
+    done = earlier and earlier.state == "done" and earlier.fingerprint == job.fingerprint
+    done = done and not (sums_up and any(status.fresh for status in before))
+    if earlier and done and not missing and not job.force and (job.out / f"{job.name}.html").exists():
+        return earlier
+    status = Status(
+        name=job.name,
+        state="not run",
+        error=f"waits for {', '.join(missing)}" if missing else "",
+        began=datetime.now(UTC).isoformat(timespec="seconds"),
+        fingerprint=job.fingerprint,
+        commit=commit(),
+        hardware=device_name(),
+        title=title(job.source),
+        data=str(job.parameters.get("data", "synthvirat")),
+        profile=str(job.parameters.get("profile", "")),
+    )
+    if not missing:
+        own = job.out / "runs" / job.name
+        if own.exists() and (job.force or not earlier or earlier.fingerprint != job.fingerprint):
+            shutil.rmtree(own)  # of other settings or code; an interrupted run of these goes on where it was
+        replace(status, state="failed", error="interrupted").write(job.out)  # until we know better
+        start = time.monotonic()
+        error = _papermill(job)
+        status = replace(
+            status, state="failed" if error else "done", error=error, seconds=round(time.monotonic() - start, 1)
+        )
+        from tinylib.reports.pages import notebook_page
+
+        executed = job.out / "notebooks" / f"{job.name}.ipynb"
+        if executed.exists():
+            others = {name for name in AFTER if (job.out / f"{name}.html").exists()} - {job.name}
+            write_text(job.out / f"{job.name}.html", notebook_page(executed, status, others))
+    status.write(job.out)
+    return status
+
+
+def _papermill(job: Job) -> str:
+    """Execute into `out/notebooks`; '' or what went wrong (papermill calls the cells of a killed kernel completed)."""
+    import nbformat
+
+    target = job.out / "notebooks" / f"{job.name}.ipynb"
+    working = target.with_suffix(".running.ipynb")
+    working.parent.mkdir(parents=True, exist_ok=True)
+    working.unlink(missing_ok=True)
+    command = [sys.executable, "-m", "papermill", str(job.source), str(working), "-y", json.dumps(job.parameters)]
+    command += [
+        "--execution-timeout",
+        str(job.cell_seconds),
+        "--start-timeout",
+        "120",
+        "--no-progress-bar",
+        "-k",
+        "python3",
+        "-l",
+        "python",
+    ]
+    command += ["--cwd", str(home()), "--log-level", "ERROR"]
+    with subprocess.Popen(
+        command, env=_environment(job), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+    ) as p:
+        try:
+            _, log = p.communicate(timeout=job.seconds)
+        except subprocess.TimeoutExpired:
+            _kill(p.pid)
+            _, log = p.communicate()
+            log += f"\nstopped after {job.seconds} s"
+    if not working.exists():
+        return next((line for line in reversed(log.splitlines()) if line.strip()), "papermill left nothing")
+    book = nbformat.read(working, as_version=4)
+    cells = [cell for cell in book.cells if cell.cell_type == "code" and cell.source.strip()]
+    raised = [o for cell in cells for o in cell.outputs if o.output_type == "error"]
+    unrun = [cell for cell in cells if cell.execution_count is None]
+    for cell in unrun:
+        cell.metadata.setdefault("papermill", {})["status"] = "not run"
+    nbformat.write(book, working)
+    os.replace(working, target)
+    if raised:
+        return f"{raised[0].ename}: {raised[0].evalue}".splitlines()[0]
+    if p.returncode or unrun:
+        lines = [line for line in log.splitlines() if line.strip()] or ["cells were left unrun"]
+        return "the kernel died" if "DeadKernelError" in log else lines[-1]
+    return ""
+
+
+def _environment(job: Job) -> dict[str, str]:
+    threads, own = job.threads, {}
+    if job.gpus or threads is None:
+        from distributed import get_worker
+
+        worker = get_worker()
+        if job.gpus:
+            own["CUDA_VISIBLE_DEVICES"] = job.gpus[int(worker.name) % len(job.gpus)]
+        threads = threads or max(1, (os.cpu_count() or 1) // worker.state.nthreads)
+    own |= {f"{library}_NUM_THREADS": str(threads) for library in ("OMP", "MKL", "OPENBLAS")}
+    own["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
+    own["JUPYTER_PREFER_ENV_PATH"] = "1"  # this environment's python3 kernel, whatever the user has installed
+    own["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"
+    return os.environ | own
+
+
+def _kill(pid: int) -> None:
+    """A process and what it started: the kernel lives in a session of its own."""
+    import psutil
+
+    parent = psutil.Process(pid)
+    for process in [*parent.children(recursive=True), parent]:
+        process.kill()

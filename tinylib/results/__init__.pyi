@@ -1,0 +1,15 @@
+from . import comparison as comparison
+from .papers import facts as facts
+from .papers import figures as figures
+from .papers import published as published
+from .rows import FILE as FILE
+from .rows import Row as Row
+from .rows import commit as commit
+from .rows import device_name as device_name
+from .rows import load as load
+from .rows import record as record
+from .rows import rows_of as rows_of
+from .tables import banner as banner
+from .tables import orderings as orderings
+from .tables import shown as shown
+from .tables import table as table

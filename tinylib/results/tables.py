@@ -1,0 +1,102 @@
+"""Result rows, the published numbers, and the tables that put them side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable
+from itertools import combinations
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+if TYPE_CHECKING:
+    pass
+from tinylib.results.papers import JOIN, published
+from tinylib.results.rows import Row
+
+
+def table(paper: str, ref: str, rows: Iterable[Row]) -> pd.DataFrame:
+    """The paper's table with ours beside it, in the paper's unit: row, input, metric, paper, ours, low, high, gap, ...
+
+    Rows of ours that the paper does not have come after its own. Two runs of one key (profiles, datasets) make two
+    lines. `attrs["banner"]` says what the numbers are from; `shown` prints it above the table.
+    """
+    printed = published(paper, ref)[[*JOIN, "value", "unit", "note"]].rename(columns={"value": "paper"})
+    mine = [row for row in rows if (row.paper, row.ref) == (paper, ref)]
+    names = [*JOIN, "value", "low", "high", "seeds", "n", "data", "profile"]
+    ours = pd.DataFrame([{name: getattr(row, name) for name in names} for row in mine], columns=names)
+    joined = printed.merge(ours.rename(columns={"value": "ours"}), on=JOIN, how="outer", sort=False)
+    place = {tuple(key): i for i, key in enumerate(printed[JOIN].itertuples(index=False, name=None))}
+    order = [place.get(key, len(place)) for key in joined[JOIN].itertuples(index=False, name=None)]
+    joined = joined.assign(_order=order).sort_values("_order", kind="stable", ignore_index=True)
+    unit = joined["unit"].where(joined["unit"].notna(), printed["unit"].iloc[0])
+    scale = unit.map(lambda name: 100.0 if name == "%" else 1.0)
+    for name in ("ours", "low", "high"):
+        joined[name] = pd.to_numeric(joined[name]) * scale
+    joined["unit"] = unit
+    joined["gap"] = joined["ours"] - pd.to_numeric(joined["paper"], errors="coerce")
+    columns = [*JOIN, "unit", "paper", "ours", "low", "high", "gap", "seeds", "n", "data", "profile", "note"]
+    result = joined[columns]
+    result.attrs["banner"] = banner(mine)
+    return result
+
+
+def banner(rows: Iterable[Row]) -> str:
+    """One sentence on what numbers are from, to stand above every table of them."""
+    rows = list(rows)
+    if not rows:
+        return "No run of ours yet: the paper's numbers alone."
+    data = sorted({row.data for row in rows})
+    profiles = sorted({row.profile for row in rows})
+    said = f"Ours: {', '.join(data)}, profile {', '.join(profiles)}."
+    if any(name.startswith("synthvirat") for name in data):
+        said += (
+            " SynthVIRAT is synthetic video of our own: compare orderings and gaps with the paper's, not values;"
+            " nothing here is a reproduced number."
+        )
+    return said
+
+
+def shown(frame: pd.DataFrame, *, digits: int = 2) -> Any:
+    """`frame` for a notebook: its banner as the caption, numbers rounded, gaps and blanks quiet."""
+    style = frame.style.format(precision=digits, na_rep="").hide(axis="index")
+    words: list[Hashable] = [name for name in frame.columns if frame[name].map(_is_words).any()]
+    style = style.set_properties(subset=words, **{"text-align": "left"})
+    return style.set_caption(frame.attrs["banner"]) if "banner" in frame.attrs else style
+
+
+def _is_words(value: object) -> bool:
+    return isinstance(value, str) and any(letter.isalpha() for letter in value)
+
+
+def orderings(
+    paper: str, ref: str, rows: Iterable[Row], *, pairs: Iterable[tuple[str, str]] | None = None
+) -> pd.DataFrame:
+    """Which of the paper's orderings hold with ours: columns input, metric, claim, paper gap, our gap, held.
+
+    Every pair of rows of one input, metric, dataset and profile that both sides have; or only the given `pairs`.
+    held: 'yes' or 'no' where the two intervals do not meet, 'leans yes' or 'leans no' where they do (or are unknown),
+    'tie' where ours are equal.
+    """
+    both = table(paper, ref, rows)
+    numbers = both.assign(paper=pd.to_numeric(both["paper"], errors="coerce")).dropna(subset=["paper", "ours"])
+    wanted = None if pairs is None else {frozenset(pair) for pair in pairs}
+    found: list[dict[str, Any]] = []
+    for (source, metric, data, profile), group in numbers.groupby(["input", "metric", "data", "profile"], sort=False):
+        for one, other in combinations(group.to_dict("records"), 2):
+            if wanted is not None and frozenset((one["row"], other["row"])) not in wanted:
+                continue
+            small, large = (one, other) if one["paper"] <= other["paper"] else (other, one)
+            if small["paper"] == large["paper"]:
+                continue
+            gap = large["ours"] - small["ours"]
+            apart = large["low"] > small["high"] or small["low"] > large["high"]
+            held = ("" if apart else "leans ") + ("yes" if gap > 0 else "no") if gap else "tie"
+            found.append(
+                {"input": source, "metric": metric, "claim": f"{large['row']} > {small['row']}"}
+                | {"paper gap": large["paper"] - small["paper"], "our gap": gap, "held": held}
+                | {"data": data, "profile": profile}
+            )
+    columns = ["input", "metric", "claim", "paper gap", "our gap", "held", "data", "profile"]
+    result = pd.DataFrame(found, columns=columns)
+    result.attrs["banner"] = both.attrs["banner"]
+    return result

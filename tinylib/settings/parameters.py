@@ -1,0 +1,222 @@
+"""Parameters of notebooks: typed, checked, and one frozen flat dataclass a notebook with three columns (`profiles`)."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from dataclasses import Field, dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from tinylib.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from tinylib.datasets.index import Index
+
+PROFILES = ("smoke", "demo", "full")
+DATA = ("synthvirat", "synthvirat-v2", "tinyvirat", "tinyvirat-v2", "ucf101", "hmdb51", "folder")
+COMMON = ("profile", "data", "data_root", "seed", "run_dir")  # every notebook declares these first
+EIGHT = (  # classes of balanced studies: apart in pose or motion, few enough for a CPU
+    "activity_walking",
+    "activity_running",
+    "activity_gesturing",
+    "Riding",
+    "Push",
+    "Pull",
+    "vehicle_turning_left",
+    "vehicle_turning_right",
+)
+FILMED = {"demo": 900}  # clips that notebooks film of a SynthVIRAT profile, where not all of it: filming takes longest
+INJECTED = "# Parameters"  # how papermill heads the cell it injects
+
+
+def scaled(smoke: Any, demo: Any, full: Any) -> Any:
+    """A dataclass field with one value a profile."""
+    return field(metadata={"columns": (smoke, demo, full)})
+
+
+def home() -> Path:
+    """The project's folder: the nearest one, from here upwards, that holds `notebooks/`; else the current folder.
+
+    Relative parameters are relative to it, so a notebook means the same from JupyterLab, papermill and the tests.
+    """
+    here = Path.cwd()
+    return next((folder for folder in (here, *here.parents) if (folder / "notebooks").is_dir()), here)
+
+
+def conforms(value: object, hint: str) -> bool:
+    """Whether `value` is of the annotated type: names, `|`, `list[...]`, `tuple[..., ...]` (a list will do)."""
+    return _conforms(value, ast.parse(hint, mode="eval").body)
+
+
+def _conforms(value: object, hint: ast.expr) -> bool:
+    match hint:
+        case ast.BinOp(left=left, right=right):
+            return _conforms(value, left) or _conforms(value, right)
+        case ast.Constant(value=None):
+            return value is None
+        case ast.Name(id="int"):
+            return isinstance(value, int) and not isinstance(value, bool)
+        case ast.Name(id="float"):
+            return isinstance(value, int | float) and not isinstance(value, bool)
+        case ast.Name(id=("bool" | "str" | "dict") as name):
+            return type(value).__name__ == name
+        case ast.Name(id=("list" | "tuple")):
+            return isinstance(value, list | tuple)
+        case ast.Subscript(value=ast.Name(id=("list" | "tuple")), slice=inner):
+            item = inner.elts[0] if isinstance(inner, ast.Tuple) else inner
+            return isinstance(value, list | tuple) and all(_conforms(v, item) for v in value)
+        case ast.Name():  # a record, such as `Baseline`
+            return isinstance(value, tuple)
+    raise ValueError(f"{ast.unparse(hint)}: not a type that a parameter can have")
+
+
+@dataclass(frozen=True)
+class Declared:
+    """One line of a parameters cell: `name: hint = value`."""
+
+    name: str
+    hint: str
+    value: object
+
+
+def declared(source: str) -> list[Declared]:
+    """The lines of a parameters cell; anything but annotated literals is a UsageError."""
+    found = []
+    for node in ast.parse(source).body:
+        if not (isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value):
+            raise UsageError(f"parameters cell: expected `name: type = literal`, found {ast.unparse(node)!r}")
+        try:
+            value = ast.literal_eval(node.value)
+        except ValueError:
+            raise UsageError(f"parameters cell: {node.target.id} is not a literal: {ast.unparse(node.value)}") from None
+        found.append(Declared(node.target.id, ast.unparse(node.annotation), value))
+    return found
+
+
+def check_parameters(parameters: Mapping[str, object], right: list[Declared], where: str) -> None:
+    """UsageError if a parameter is unknown or ill-typed, with the list of the right ones."""
+    hints = {line.name: line.hint for line in right}
+    listed = ", ".join(f"{name} ({hint})" for name, hint in hints.items())
+    for name, value in parameters.items():
+        if name not in hints:
+            raise UsageError(f"{where} has no parameter {name!r}; it has: {listed}")
+        if not conforms(value, hints[name]):
+            raise UsageError(f"{where}: {name} must be {hints[name]}, got {value!r}; parameters: {listed}")
+    for name, known in (("profile", PROFILES), ("data", DATA)):
+        if name in hints and parameters.get(name, known[0]) not in known:
+            raise UsageError(f"{where}: {name} must be one of {', '.join(known)}, got {parameters[name]!r}")
+
+
+def _injected(cells: list[str]) -> set[str]:
+    """Names that papermill assigned: papermill itself injects unknown names with no more than a warning."""
+    names = set()
+    for cell in cells:
+        if cell.lstrip().startswith(INJECTED):
+            targets = (t for node in ast.parse(cell).body if isinstance(node, ast.Assign) for t in node.targets)
+            names |= {target.id for target in targets if isinstance(target, ast.Name)}
+    return names
+
+
+@dataclass(frozen=True, kw_only=True)
+class Notebook:
+    """What every notebook has; a subclass adds its own, `scaled(smoke, demo, full)` where the profile decides."""
+
+    profile: str = "smoke"
+    data: str = "synthvirat"
+    data_root: str = "data"
+    seed: int = 0
+    run_dir: str = "runs/notebook"
+
+    @classmethod
+    def right(cls) -> list[Declared]:
+        return [Declared(f.name, str(f.type), f.default) for f in fields(cls)]
+
+    @classmethod
+    def of(cls, profile: str, **overrides: Any) -> Self:
+        """One column, with overrides; `None` leaves the column's value. Unknown or ill-typed keys are a UsageError."""
+        given = {k: v for k, v in overrides.items() if not (v is None and k in _columns(cls))}
+        check_parameters({"profile": profile, **given}, cls.right(), cls.__name__)
+        column = PROFILES.index(profile)
+        values = {name: values[column] for name, values in _columns(cls).items()} | given
+        frozen: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        return cls(profile=profile, **frozen)
+
+    @classmethod
+    def load(cls, namespace: Mapping[str, Any]) -> Self:
+        """From a notebook's globals, in the cell after the parameters; refuses unknown names papermill injected."""
+        known = {f.name for f in fields(cls)}
+        given = {name: namespace[name] for name in known if name in namespace}
+        given |= {name: namespace.get(name) for name in _injected(list(namespace.get("In", ()))) - known}
+        return cls.of(given.pop("profile", "smoke"), **given)
+
+    def table(self) -> pd.DataFrame:
+        """The three columns side by side, this run's marked; an overridden value stands in a fourth."""
+        import pandas as pd
+
+        columns = _columns(type(self))
+        frame = pd.DataFrame({p: {k: v[i] for k, v in columns.items()} for i, p in enumerate(PROFILES)}, dtype=object)
+        frame = frame.rename(columns={self.profile: f"▶ {self.profile}"})
+        own = {k: getattr(self, k) for k in columns}
+        if any(own[k] != columns[k][PROFILES.index(self.profile)] for k in columns):
+            frame["this run"] = pd.Series(own, dtype=object)
+        frame.index.name = type(self).__name__
+        return frame
+
+    @property
+    def root(self) -> Path:
+        """`data_root`, from the project's folder where it is relative."""
+        return home() / Path(self.data_root).expanduser()
+
+    @property
+    def runs(self) -> Path:
+        """`run_dir`, from the project's folder where it is relative."""
+        return home() / Path(self.run_dir).expanduser()
+
+    @property
+    def multi_label(self) -> bool:
+        return self.data.startswith(("synthvirat", "tinyvirat"))
+
+    @property
+    def evaluation(self) -> str:
+        """The split that carries labels and is not trained on (the v2 test labels are the challenge's secret)."""
+        return "val" if self.data.endswith("-v2") else "test"
+
+    def split(self, name: str) -> Index:
+        """One split of the data; SynthVIRAT is made on first use."""
+        from tinylib.datasets.readers import open_split
+
+        return open_split(self.data, self.dataset(), name, fold=getattr(self, "fold", None))
+
+    def dataset(self) -> Path:
+        """The dataset's folder: `data_root`, or SynthVIRAT's own below it, made on first use."""
+        if not self.data.startswith("synthvirat"):
+            return self.root
+        from tinylib.synth.write import ensure
+
+        return Path(ensure(self.root, self.profile, self.seed, version=self.version, clips=FILMED.get(self.profile)))
+
+    @property
+    def version(self) -> int:
+        return 2 if self.data.endswith("-v2") else 1
+
+    def splits(self) -> dict[str, Index]:
+        """Every split that is there and has clips, by name; of TinyVIRAT those whose index file is there."""
+        from tinylib.datasets.index import tinyvirat_json
+
+        names = ["train", "val", "test"] if self.data == "folder" or self.version == 2 else ["train", "test"]
+        if self.multi_label:
+            root = self.dataset()
+            names = [name for name in names if (root / tinyvirat_json(name, self.version)).exists()]
+            if not names:
+                raise DataError(
+                    f"{root}: no index of {self.data} here (expected {tinyvirat_json('train', self.version)})"
+                )
+        return {name: index for name in names if len(index := self.split(name))}
+
+
+def _columns(cls: type[Notebook]) -> dict[str, tuple[Any, Any, Any]]:
+    scales: list[Field[Any]] = [f for f in fields(cls) if "columns" in f.metadata]
+    return {f.name: f.metadata["columns"] for f in scales}

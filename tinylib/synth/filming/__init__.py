@@ -1,0 +1,1 @@
+"""The camera: projection, drawing, and what a sensor makes of it."""

@@ -1,0 +1,1 @@
+"""Actors: bodies, gait, what they do alone and together."""

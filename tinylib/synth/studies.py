@@ -1,0 +1,287 @@
+"""A balanced study: SynthVIRAT's events, as many of every class, rendered straight into clip stores.
+
+Scripts, annotations and the builder's windows are those of the benchmark, but no full frame is filmed: a clip comes
+from its script, at any resolution, natural or clean. Minutes of a CPU give what experiments compare; the long tail, the
+codec and the wind are left to the filmed data.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinylib.annotations.labels import CLASSES
+from tinylib.building.rules import MevaRule, ViratRule, Window, windows
+from tinylib.datasets.degrade import Size, centre_crop, pair
+from tinylib.datasets.index import Clip, Index
+from tinylib.datasets.sampling import evenly
+from tinylib.datasets.store import ClipStore, in_order, locked
+from tinylib.errors import DataError, UsageError
+from tinylib.files import inside, write_json
+from tinylib.progress import track
+from tinylib.synth.annotation import annotate
+from tinylib.synth.plan import DOMAINS, MIX, SPLITS, Order, Shoot, combos, draw_frames, draw_side, support
+from tinylib.synth.script import Script, compose
+from tinylib.synth.twins import view
+from tinylib.synth.write import GENERATOR, read_truth, write_truth
+from tinylib.workers import cores
+
+VERSION = 3  # raise when equal arguments give other clips
+ORDERS = {"train": 30, "validate": 12, "test": 12}  # vignettes a video; intervals live on the number of test videos
+PLACES = 500  # scenes of a split; more would be those of the next one
+SPARE = 1.4  # vignettes for each clip: some find no room, some come out too short or too large
+
+
+def study(
+    data_root: str | Path,
+    *,
+    classes: Sequence[str] = (),
+    train: int,
+    val: int,
+    test: int,
+    seed: int = 0,
+    version: int = 1,
+    workers: int | None = None,
+) -> dict[str, Index]:
+    """The indexes "train", "val" and "test" with so many clips of every class (of `classes`; () is all), made once.
+
+    A clip counts for its rarest class; labels outside `classes` are left out. version 2 mixes the V and M domains as
+    TinyVIRAT-v2 does. Places are disjoint between splits. A class that a domain lacks comes from the other.
+    """
+    unknown = [name for name in classes if name not in CLASSES]
+    if unknown:
+        raise UsageError(f"classes: no class {unknown[0]!r}; there are {', '.join(CLASSES)}")
+    if min(train, val, test) < 1:
+        raise UsageError(f"a study needs a clip a class in each split, not {train}, {val} and {test}")
+    chosen = tuple(name for name in CLASSES if name in classes) or CLASSES
+    domains = DOMAINS[:version]
+    clips = {"train": train, "validate": val, "test": test}
+    asked = {"generator": GENERATOR, "study": VERSION, "seed": seed, "version": version, "classes": list(chosen)}
+    asked |= {"clips": clips}
+    name = f"study-v{version}-{len(chosen)}x{train}-{val}-{test}-s{seed}"
+    root = Path(data_root) / f"{name}-{_short(asked)}"
+    note = root / "study.json"
+    root.mkdir(parents=True, exist_ok=True)
+    with locked(root / ".lock"):  # notebooks that run side by side ask for the same study
+        if not note.exists():
+            found, short = _cast(chosen, clips, seed, domains, root, workers)
+            write_json(note, asked | {"clips found": found, "short of": short}, indent=None)
+    facts = json.loads(note.read_text(encoding="utf-8"))
+    return {
+        "val" if split == "validate" else split: Index(
+            name=f"synthvirat-v{version} (balanced study)",
+            split="val" if split == "validate" else split,
+            root=root,
+            classes=chosen,
+            multi_label=True,
+            clips=tuple(_clip(row) for row in facts["clips found"][split]),
+            notes=tuple(facts["short of"][split]),
+        )
+        for split in SPLITS
+    }
+
+
+def render(
+    index: Index,
+    file: str | Path,
+    size: Size,
+    *,
+    sensor: bool,
+    kept: int | None = None,
+    workers: int | None = None,
+) -> ClipStore:
+    """The clips of a study's index (or of a part of it) at `size`: through the sensor, or clean.
+
+    kept: only so many frames a clip, evenly spaced. A size that is not square is the centred part of the square clip.
+    """
+    height, width = pair(size)
+    made = {"study": VERSION, "generator": GENERATOR, "size": [height, width], "sensor": sensor, "kept": kept}
+
+    def videos(start: int) -> Iterator[Any]:
+        tasks = [(str(index.root), clip, (height, width), sensor, kept) for clip in index.clips[start:]]
+        jobs = cores() if workers is None else workers
+        label = f"rendering {index.split} at {height}x{width}"
+        return iter(track(in_order(_rendered, tasks, jobs), label, total=len(tasks), closing_line=False))
+
+    return ClipStore.render(index, file, videos, made=made)
+
+
+def masks(index: Index, size: Size, *, kept: int | None) -> NDArray[np.bool_]:
+    """(N, kept, H, W): where the actors are, in the frames that `render` keeps."""
+    if kept is None:
+        raise UsageError("masks: clips differ in length; keep so many frames of each")
+    height, width = pair(size)
+    tasks = [(str(index.root), clip, (height, width), kept) for clip in index.clips]
+    return np.stack(list(in_order(_masked, tasks, cores())))
+
+
+def moments(frames: int, kept: int | None) -> NDArray[np.int64]:
+    """The frames that are kept of a clip: evenly spaced, the first and the last among them."""
+    return np.arange(frames) if kept is None else evenly(frames, kept)
+
+
+def _cast(
+    classes: Sequence[str], clips: dict[str, int], seed: int, domains: Sequence[str], root: Path, workers: int | None
+) -> tuple[dict[str, list[dict[str, Any]]], dict[str, list[str]]]:
+    """Script every video, and choose the clips."""
+    tasks = [(shoot, str(root)) for shoot in _shoots(classes, clips, seed, domains)]
+    jobs = cores() if workers is None else workers
+    done = in_order(_scripted, tasks, jobs if len(tasks) > 1 else 0)
+    found = track(done, "scripts", total=len(tasks), closing_line=False)
+    return _balanced([row for rows in found for row in rows], classes, clips, seed)
+
+
+def _short(asked: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def _shoots(classes: Sequence[str], clips: dict[str, int], seed: int, domains: Sequence[str]) -> Iterator[Shoot]:
+    for domain in domains:
+        table, real = combos(domain), support(domain)
+        for place, split in enumerate(SPLITS):
+            rng = np.random.default_rng((seed, 77, DOMAINS.index(domain), place))
+            todo: list[Order] = []
+            for name in classes:
+                everywhere = all(any(name in labels for labels in combos(each)) for each in domains)
+                mix = MIX[split] if domain == "V" else 1 - MIX[split]
+                share = 1.0 if len(domains) == 1 or not everywhere else mix
+                todo += _orders(name, classes, table, real, domain, round(SPARE * share * clips[split]), rng)
+            order = rng.permutation(len(todo))
+            videos = max(1, round(len(todo) / ORDERS[split]))
+            if videos > PLACES:
+                raise UsageError(f"a study of {videos} {split} videos: there are {PLACES} places; ask for fewer clips")
+            for number in range(videos):
+                part = tuple(todo[i] for i in order[number::videos])
+                scene = ((seed * 2 + DOMAINS.index(domain)) * 3 + place) * 1000 + 500 + number
+                yield Shoot(split, domain, number, scene, int(rng.integers(2**31)), 1.0, part)
+
+
+def _orders(
+    name: str,
+    classes: Sequence[str],
+    table: dict[tuple[str, ...], int],
+    real: Mapping[str, int],
+    domain: str,
+    count: int,
+    rng: np.random.Generator,
+) -> list[Order]:
+    """Vignettes that show `name`, under label sets as frequent as the real ones in which it is the rarest."""
+    carriers = [labels for labels in table if name in labels]
+    if not carriers:
+        return []
+    own = [labels for labels in carriers if _rarest(labels, classes, real) == name] or carriers
+    weights = np.array([table[labels] for labels in own], float)
+    made = []
+    for pick in rng.choice(len(own), count, p=weights / weights.sum()).tolist():
+        frames, chunk = draw_frames(own[pick], domain, 1, rng)
+        side, confuser = draw_side(own[pick], domain, rng), bool(rng.random() < 0.1)
+        made.append(Order(own[pick], int(rng.integers(2**31)), frames, side, chunk, confuser))
+    return made
+
+
+def _rarest(labels: Sequence[str], classes: Sequence[str], real: Mapping[str, int]) -> str:
+    return min((label for label in labels if label in classes), key=lambda label: (real[label], label))
+
+
+def _scripted(shoot: Shoot, root: str) -> list[dict[str, Any]]:
+    """Place a video's vignettes, write its truth, and cut it on paper: a row a window, near-duplicates left out."""
+    from tinylib.synth import actions
+
+    script, _ = compose(shoot, actions, looks=False)
+    name = f"{shoot.domain}-{shoot.split}-{shoot.number:03d}"
+    write_truth(Path(root) / "truth" / f"{name}.json", script, name)
+    annotation = annotate(script, name)
+    found = windows(annotation, ViratRule(min_clips=0) if shoot.domain == "V" else MevaRule())
+    kept: list[Window] = []
+    for window in found:
+        if all(not _same(window, other) for other in kept):
+            kept.append(window)
+    return [
+        {"video": name, "split": shoot.split, "domain": shoot.domain, "start": w.start, "end": w.end,
+         "box": list(w.box), "labels": list(w.labels)}
+        for w in kept
+    ]  # fmt: skip
+
+
+def _same(one: Window, other: Window) -> bool:
+    """Whether two windows show the same event: they share a third of the shorter time and of the smaller place."""
+    shared = min(one.end, other.end) - max(one.start, other.start) + 1
+    if shared < 0.3 * min(one.frames, other.frames):
+        return False
+    width = min(one.box[2], other.box[2]) - max(one.box[0], other.box[0])
+    height = min(one.box[3], other.box[3]) - max(one.box[1], other.box[1])
+    return width > 0 and height > 0 and width * height > 0.3 * min(one.side, other.side) ** 2
+
+
+def _balanced(
+    rows: list[dict[str, Any]], classes: Sequence[str], clips: dict[str, int], seed: int
+) -> tuple[dict[str, list[dict[str, Any]]], dict[str, list[str]]]:
+    """As many clips of each class in each split as asked for, in the order of their videos; and what was short."""
+    real = sum((Counter(support(domain)) for domain in DOMAINS), Counter[str]())
+    result, short = {}, {}
+    for place, split in enumerate(SPLITS):
+        rng = np.random.default_rng((seed, 78, place))
+        mine = [row for row in rows if row["split"] == split and set(row["labels"]) & set(classes)]
+        taken: Counter[str] = Counter()
+        kept = []
+        for i in rng.permutation(len(mine)).tolist():
+            name = _rarest(mine[i]["labels"], classes, real)
+            if taken[name] < clips[split]:
+                taken[name] += 1
+                kept.append(i)
+        lacking = [name for name in classes if not taken[name]]
+        if lacking:
+            raise DataError(f"the study's {split} split has no clip of {lacking[0]}: ask for more clips a class")
+        short[split] = [f"{n}: {taken[n]} clips, not {clips[split]}" for n in classes if taken[n] < clips[split]]
+        result[split] = [
+            mine[i] | {"labels": [n for n in mine[i]["labels"] if n in classes], "id": f"{split}-{rank:05d}"}
+            for rank, i in enumerate(sorted(kept))
+        ]
+    return result, short
+
+
+def _clip(row: dict[str, Any]) -> Clip:
+    side = row["box"][2] - row["box"][0]
+    spot = "_".join(str(n) for n in (row["start"], row["end"], *row["box"]))
+    domain = "virat" if row["domain"] == "V" else "meva"
+    return Clip(row["id"], f"clips/{row['video']}/{spot}.mp4", row["video"], tuple(row["labels"]),
+                row["end"] - row["start"] + 1, side, side, domain)  # fmt: skip
+
+
+@lru_cache(maxsize=3)
+def _script(file: str) -> Script:
+    return read_truth(file)[1]
+
+
+def _window(root: str, clip: Clip) -> tuple[Script, Window]:
+    file = inside(root, f"truth/{clip.video_id}.json")
+    if not file.is_file():
+        raise DataError(f"{file}: not there; delete {root} to make the study again")
+    start, end, x0, y0, x1, y1 = (int(part) for part in Path(clip.path).stem.split("_"))
+    return _script(str(file)), Window(clip.video_id, "", start, end, (x0, y0, x1, y1), clip.labels or ())
+
+
+def _rendered(root: str, clip: Clip, size: tuple[int, int], sensor: bool, kept: int | None) -> NDArray[np.uint8]:
+    import cv2
+
+    cv2.setNumThreads(1)
+    script, window = _window(root, clip)
+    times = moments(window.frames, kept).tolist()
+    video = view(script, window, max(size), sensor=sensor, moments=times, truth=False).video
+    return video if size[0] == size[1] else centre_crop(video, ratio=size)
+
+
+def _masked(root: str, clip: Clip, size: tuple[int, int], kept: int | None) -> NDArray[np.bool_]:
+    script, window = _window(root, clip)
+    seen = view(script, window, max(size), moments=moments(window.frames, kept).tolist()).foreground()
+    height, width = size
+    top, left = (max(size) - height) // 2, (max(size) - width) // 2
+    return seen[:, top : top + height, left : left + width]

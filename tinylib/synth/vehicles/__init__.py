@@ -1,0 +1,1 @@
+"""Cars, bicycles and trailers, and what is done with them."""

@@ -1,0 +1,17 @@
+from . import losses as losses
+from . import run_folder as run_folder
+from .loop import FitResult as FitResult
+from .loop import fit as fit
+from .losses import activation_map as activation_map
+from .objectives.attention_transfer import AttentionTransfer as AttentionTransfer
+from .objectives.attention_transfer import Confidence as Confidence
+from .objectives.classify import Classify as Classify
+from .objectives.classify import Loss as Loss
+from .objectives.cross_resolution import CrossResolution as CrossResolution
+from .objectives.distill import Distillation as Distillation
+from .objectives.foreground import Foreground as Foreground
+from .objectives.super_resolve import SuperResolve as SuperResolve
+from .objectives.super_resolve import low_resolution as low_resolution
+from .objectives.super_resolve import stage_schedule as stage_schedule
+from .objectives.super_resolve import stage_target as stage_target
+from .optimise import FitConfig as FitConfig

@@ -1,0 +1,12 @@
+from .clips import Frames as Frames
+from .clips import Maps as Maps
+from .clips import Viewer as Viewer
+from .clips import attention_viewer as attention_viewer
+from .clips import browser as browser
+from .clips import heat as heat
+from .clips import live_monitor as live_monitor
+from .clips import player as player
+from .clips import read_log as read_log
+from .clips import sprite as sprite
+from .clips import training_monitor as training_monitor
+from .thresholds import threshold_explorer as threshold_explorer
