@@ -115,7 +115,7 @@ def placer(vignette: Vignette, turn: Array, shift: Array) -> Callable[[float], P
     if puppets is None or len({len(puppet.tracks) for puppet in puppets}) != 1:
         pose = poser(vignette)
         return lambda time: pose(time).moved(turn, shift)
-    from tinylib.synth import kernels
+    from tinylib.synth.filming import projection
 
     gathered = _Puppets.of(puppets)
     tracks = np.concatenate([puppet.tracks for puppet in puppets], axis=1)
@@ -125,7 +125,7 @@ def placer(vignette: Vignette, turn: Array, shift: Array) -> Callable[[float], P
     weights = np.concatenate([puppet.weights[at] for puppet, at in zip(puppets, entries, strict=True)])
     counts = np.concatenate([np.count_nonzero(puppet.weights, axis=1) for puppet in puppets])
     starts = np.concatenate(([0], np.cumsum(counts)))
-    return lambda time: gathered.shaped(kernels.posed(tracks, time, starts, joints, weights, turn, shift))
+    return lambda time: gathered.shaped(projection.posed(tracks, time, starts, joints, weights, turn, shift))
 
 
 def poser(vignette: Vignette) -> Callable[[float], Pack]:

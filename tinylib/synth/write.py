@@ -189,21 +189,21 @@ class Stand:
 
     def _fast(self, time: float) -> bool:
         """Whether anything is blurred around `time`; looked at every eighth frame."""
-        from tinylib.synth import kernels
+        from tinylib.synth.filming import projection
 
         block = int(time) // 8
         if block not in self.fast:
             first, last = self.act.pose(8.0 * block), self.act.pose(8.0 * block + 1)
             same = first.ends.shape == last.ends.shape and first.corners.shape == last.corners.shape
-            way = kernels.travel(first.points(), last.points(), self.camera.numbers) if same else 0.0
+            way = projection.travel(first.points(), last.points(), self.camera.numbers) if same else 0.0
             self.fast[block] = bool(SHUTTER * way > 1)
         return self.fast[block]
 
     def shows(self, time: float) -> bool:
         """Whether the act or its shadow can be in the view at `time`, with room to spare; far cheaper than drawing."""
-        from tinylib.synth import kernels
+        from tinylib.synth.filming import projection
 
-        (x0, y0, x1, y1), least = kernels.stretch(
+        (x0, y0, x1, y1), least = projection.stretch(
             self.act.pose(time).points(), self.light.slope, self.camera.numbers
         )
         room = 8 + 0.25 * max(x1 - x0, y1 - y0) + self.camera.f / least  # no limb is a metre thick

@@ -170,9 +170,9 @@ class Drawing:
 
 def outline(pack: Pack, camera: Camera) -> tuple[Array, float]:
     """The tight box (x0, y0, x1, y1) of a pose, and its depth, without drawing it."""
-    from tinylib.synth import kernels
+    from tinylib.synth.filming import projection
 
-    box, depth = kernels.outlined(pack.ends, pack.radii, pack.corners, camera.numbers)
+    box, depth = projection.outlined(pack.ends, pack.radii, pack.corners, camera.numbers)
     return np.asarray(box), float(depth)
 
 
@@ -181,13 +181,13 @@ def draw(pack: Pack, camera: Camera, light: Light, *, sunlit: float = 1.0, shrin
 
     shrink: taken off every limb's radius, px: what cv2's filling adds to an outline.
     """
-    from tinylib.synth import kernels
+    from tinylib.synth.filming import projection
 
     casts, view, sun = sunlit > 0 and light.shadow < 1, camera.numbers, light.sun
-    limbs, tips, panels, far, cast_limbs, below = kernels.projected(
+    limbs, tips, panels, far, cast_limbs, below = projection.projected(
         pack.ends, pack.corners, sun, light.slope, casts, view
     )
-    points, ends, colours, owners, shadows, depth = kernels.arranged(
+    points, ends, colours, owners, shadows, depth = projection.arranged(
         pack.ends, pack.radii, pack.tint, pack.corners, pack.paint, pack.glow, pack.two_sided, pack.limb_of,
         pack.panel_of, limbs, tips, panels, far, np.argsort(-far), cast_limbs, light.numbers, sun, camera.z, camera.f,
         sunlit, shrink,
@@ -200,9 +200,9 @@ def draw(pack: Pack, camera: Camera, light: Light, *, sunlit: float = 1.0, shrin
     low, high = np.full(2, np.inf), np.full(2, -np.inf)
     if not len(points):
         low[:] = high[:] = 0.0
-    kernels.extremes(points, low, high)
+    projection.extremes(points, low, high)
     tight = (float(low[0]), float(low[1]), float(high[0]), float(high[1]))
-    kernels.extremes(shadows, low, high)
+    projection.extremes(shadows, low, high)
     box = (float(low[0]), float(low[1]), float(high[0]), float(high[1]))
     depth = float(depth) if len(points) else np.inf
     return Drawing(points, ends, colours, owners, shadows, np.cumsum(counts, dtype=np.int64), box, tight, depth)
@@ -216,9 +216,9 @@ def fixed(polygon: Array, origin: tuple[float, float], zoom: float) -> NDArray[n
 def fill(canvas: NDArray[np.generic], drawing: Drawing, origin: tuple[float, float], zoom: float,
          inks: Places) -> None:  # fmt: skip
     """Paint the polygons, back to front, onto a canvas of one channel: each with its ink."""
-    from tinylib.synth import kernels
+    from tinylib.synth.filming import filling
 
-    kernels.fill_grid(canvas, drawing.points, drawing.ends, float(origin[0]), float(origin[1]), float(zoom), inks)
+    filling.fill_grid(canvas, drawing.points, drawing.ends, float(origin[0]), float(origin[1]), float(zoom), inks)
 
 
 @cache
@@ -260,20 +260,20 @@ def composite(frame: Image, backdrop: Backdrop, poses: Sequence[Drawing], light:
     x0, y0, x1, y1 = max(x0, 0), max(y0, 0), min(x1, width), min(y1, height)
     if x0 >= x1 or y0 >= y1:
         return None
-    from tinylib.synth import kernels
+    from tinylib.synth.filming import filling
 
     rows, columns = slice(y0, y1), slice(x0, x1)
     before, cover = frame[rows, columns].copy(), backdrop.cover[rows, columns]
     shaded, table = cv2.max(cover, backdrop.shade[rows, columns]), shade_table(light.shadow)
     after = [
-        kernels.drawn(
+        filling.drawn(
             before, pose.points, pose.ends, np.rint(pose.colours).astype(np.uint8), pose.shadow_points,
             pose.shadow_ends, shaded, table, x0, y0, zoom,
         )
         for pose in poses
     ]  # fmt: skip
-    mean = after[0] if len(after) == 1 else kernels.mean_of(after[0], after[1])
-    kernels.blend(frame, x0, y0, mean, backdrop.cover, backdrop.depth, poses[0].depth)
+    mean = after[0] if len(after) == 1 else filling.mean_of(after[0], after[1])
+    filling.blend(frame, x0, y0, mean, backdrop.cover, backdrop.depth, poses[0].depth)
     return Patch(x0, y0, x1, y1)
 
 
