@@ -180,32 +180,37 @@ class _Outline:
         self.points = np.concatenate([pack.points() for pack in packs])
         reach = [np.concatenate((p.radii.ravel(), np.zeros(p.corners.size // 3))) for p in packs]
         self.reach = np.concatenate(reach)
-        self.first = np.cumsum([0, *(len(r) for r in reach[:-1])])
+        self.first = np.cumsum([0, *(len(r) for r in reach)])
         means = np.array([pack.points().mean(0) for pack in packs])
         self.middle = (means.min(0) + means.max(0)) / 2 * (1, 1, 0)
         self.way = means[-1] - means[0]
+        self._chunks: dict[int, tuple[NDArray[np.int64], NDArray[np.int64]]] = {}
 
     def at(self, turn: Array, shift: Array, camera: Camera) -> tuple[Array, Array]:
         """(k, 4) boxes and (k) depths."""
-        spots, depth = camera.project(self.points @ turn.T + shift)
-        reach = (self.reach * camera.f / depth)[:, None]
-        low, high = np.minimum.reduceat(spots - reach, self.first), np.maximum.reduceat(spots + reach, self.first)
-        return np.concatenate((low, high), axis=1), depth[self.first]
+        from tinylib.synth.filming import projection
+
+        boxes, depths = projection.framed(self.points, self.reach, self.first, turn, shift, camera.numbers)
+        return np.asarray(boxes), np.asarray(depths)
 
     def ground(self, turn: Array, shift: Array) -> Array:
         """Some ground points (n, 2) under it."""
-        return np.asarray((self.points[:: max(1, len(self.first) // 2 * 2 + 1)] @ turn.T + shift)[:, :2])
+        return np.asarray((self.points[:: max(1, len(self.times) // 2 * 2 + 1)] @ turn.T + shift)[:, :2])
 
     def side(self, boxes: Array, chunk: int) -> float:
         """The longer side of what `chunk` frames cover, on average over where the chunk starts."""
-        sides = []
-        for i, first in enumerate(self.times):
-            last = int(np.searchsorted(self.times, first + chunk, "right"))
-            if i and self.times[last - 1] - first < 0.7 * min(chunk, self.times[-1]):
-                break
-            low, high = boxes[i:last, :2].min(0), boxes[i:last, 2:].max(0)
-            sides.append((high - low).max())
-        return float(np.mean(sides))
+        from tinylib.synth.filming import projection
+
+        if chunk not in self._chunks:
+            spans = []
+            for i, first in enumerate(self.times):
+                last = int(np.searchsorted(self.times, first + chunk, "right"))
+                if i and self.times[last - 1] - first < 0.7 * min(chunk, self.times[-1]):
+                    break
+                spans.append((i, last))
+            firsts, lasts = np.array(spans, np.int64).T
+            self._chunks[chunk] = firsts.copy(), lasts.copy()
+        return float(np.mean(projection.longest(boxes, *self._chunks[chunk])))
 
 
 def _turned(heading: float) -> Array:
@@ -249,7 +254,7 @@ def _hidden(boxes: Array, depths: Array, backdrop: Backdrop) -> float:
     worst = 0.0
     for (x0, y0, x1, y1), depth in zip(boxes, depths, strict=True):
         view = slice(max(int(y0), 0), max(int(y1) + 1, 1)), slice(max(int(x0), 0), max(int(x1) + 1, 1))
-        if backdrop.cover[view].size:
+        if backdrop.cover[view].any():
             worst = max(worst, float((backdrop.cover[view] / 255 * (backdrop.depth[view] < depth)).mean()))
     return worst
 
@@ -275,14 +280,14 @@ def _candidates(order: Order, shape: _Outline, camera: Camera, scene: Scene, bac
         y = spot[1] if spot else 40.0
         side = 0.0
         for _ in range(4):
-            y = float(np.clip(y, 5.0, 400.0))
+            y = min(max(float(y), 5.0), 400.0)
             x = u * camera.width * y / camera.f
             middle = turn @ shape.middle
             boxes, depths = shape.at(turn, np.array((x, y, 0.0)) - middle, camera)
             side = shape.side(boxes, order.chunk)
             if abs(side / order.side - 1) < 0.03:
                 break
-            y *= float(np.clip(side / order.side, 0.4, 2.5))
+            y *= min(max(side / order.side, 0.4), 2.5)
         whole = np.array((*boxes[:, :2].min(0), *boxes[:, 2:].max(0)))
         if whole[0] < 3 or whole[1] < 3 or whole[2] > camera.width - 3 or whole[3] > camera.height - 3:
             continue

@@ -267,3 +267,20 @@ def blend(frame, x0, y0, after, cover, depth, near):  # type: ignore[no-untyped-
                 for c in range(3):
                     old, new = np.float32(frame[y0 + y, x0 + x, c]), np.float32(after[y, x, c])
                     frame[y0 + y, x0 + x, c] = np.uint8(old * alpha + new * rest)
+
+
+@njit(cache=True)
+def nearest(ids, depths, enlarge):  # type: ignore[no-untyped-def]
+    """The least depth in each block of an enlarged map of inks (0: nothing), and where there is an ink (0 or 1)."""
+    height, width = ids.shape[0] // enlarge, ids.shape[1] // enlarge
+    near, standing = np.empty((height, width), np.float32), np.zeros(ids.shape, np.uint8)
+    for y in range(height):
+        for x in range(width):
+            least = np.float32(np.inf)
+            for v in range(y * enlarge, (y + 1) * enlarge):
+                for u in range(x * enlarge, (x + 1) * enlarge):
+                    if ids[v, u]:
+                        least = min(least, depths[ids[v, u]])
+                        standing[v, u] = 1
+            near[y, x] = least
+    return near, standing

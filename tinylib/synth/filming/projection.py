@@ -291,3 +291,54 @@ def posed(tracks, time, first, joints, weights, turn, shift):  # type: ignore[no
         for c in range(3):
             out[p, c] = _fused(z, turn[c, 2], _fused(y, turn[c, 1], x * turn[c, 0])) + shift[c]
     return out
+
+
+@njit(cache=True)
+def in_sight(points, first, radii, slope, view, width, height):  # type: ignore[no-untyped-def]
+    """Which groups of points (group i from first[i] to first[i + 1]), or their shadows, can be in the view."""
+    out = np.zeros(len(radii), np.bool_)
+    for i in range(len(radii)):
+        if first[i + 1] > first[i]:
+            box, least = stretch(points[first[i] : first[i + 1]], slope, view)
+            room = 8 + radii[i] * view[0] / least
+            out[i] = box[2] > -room and box[3] > -room and box[0] < width + room and box[1] < height + room
+    return out
+
+
+@njit(cache=True)
+def framed(points, reach, first, turn, shift, view):  # type: ignore[no-untyped-def]
+    """Boxes (k, 4) of the moments of a turned and shifted outline, and the depth (k) of the first point of each.
+
+    points: (n, 3) of all moments, moment i from first[i] to first[i + 1]; reach: (n) radius of each, m.
+    """
+    count = len(first) - 1
+    boxes, depths = np.empty((count, 4)), np.empty(count)
+    for i in range(count):
+        x0 = y0 = np.inf
+        x1 = y1 = -np.inf
+        for p in range(first[i], first[i + 1]):
+            a, b, c = points[p, 0], points[p, 1], points[p, 2]
+            x = _fused(c, turn[0, 2], _fused(b, turn[0, 1], a * turn[0, 0])) + shift[0]
+            y = _fused(c, turn[1, 2], _fused(b, turn[1, 1], a * turn[1, 0])) + shift[1]
+            z = _fused(c, turn[2, 2], _fused(b, turn[2, 1], a * turn[2, 0])) + shift[2]
+            u, v, depth = _seen(x, y, z, view)
+            r = reach[p] * view[0] / depth
+            x0, y0, x1, y1 = min(x0, u - r), min(y0, v - r), max(x1, u + r), max(y1, v + r)
+            if p == first[i]:
+                depths[i] = depth
+        boxes[i, 0], boxes[i, 1], boxes[i, 2], boxes[i, 3] = x0, y0, x1, y1
+    return boxes, depths
+
+
+@njit(cache=True)
+def longest(boxes, firsts, lasts):  # type: ignore[no-untyped-def]
+    """The longer side of what boxes firsts[i] to lasts[i] cover, for every i."""
+    out = np.empty(len(firsts))
+    for i in range(len(firsts)):
+        x0 = y0 = np.inf
+        x1 = y1 = -np.inf
+        for j in range(firsts[i], lasts[i]):
+            x0, y0 = min(x0, boxes[j, 0]), min(y0, boxes[j, 1])
+            x1, y1 = max(x1, boxes[j, 2]), max(y1, boxes[j, 3])
+        out[i] = max(x1 - x0, y1 - y0)
+    return out
