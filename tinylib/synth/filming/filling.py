@@ -196,21 +196,25 @@ def _shrunk(before, canvas, colours, table, shaded, zoom, left, right):  # type:
     scale = np.float32(1.0) / np.float32(zoom * zoom)
     for y in range(height):
         for x in range(max(left[y], 0), min(right[y], width - 1) + 1):
-            touched = False
+            bare = dark = red = green = blue = 0
             for v in range(y * zoom, (y + 1) * zoom):
                 for u in range(x * zoom, (x + 1) * zoom):
-                    touched |= canvas[v, u] != 0
-            if not touched:
+                    ink = canvas[v, u]
+                    if ink == 0:
+                        bare += 1
+                    elif ink == 1:
+                        dark += 1
+                    else:
+                        red += colours[ink - 2, 0]
+                        green += colours[ink - 2, 1]
+                        blue += colours[ink - 2, 2]
+            if bare == zoom * zoom:
                 continue
-            lit = shaded[y, x] > 127  # already dark: no second shadow
+            if shaded[y, x] > 127:  # already dark: no second shadow
+                bare, dark = bare + dark, 0
             for c in range(3):
-                base = before[y, x, c]
-                dark = base if lit else table[base]
-                total = 0
-                for v in range(y * zoom, (y + 1) * zoom):
-                    for u in range(x * zoom, (x + 1) * zoom):
-                        ink = canvas[v, u]
-                        total += base if ink == 0 else dark if ink == 1 else colours[ink - 2, c]
+                total = red if c == 0 else green if c == 1 else blue
+                total += bare * before[y, x, c] + dark * table[before[y, x, c]]
                 if zoom == 2:
                     out[y, x, c] = (total + 2) >> 2
                 else:
@@ -284,3 +288,22 @@ def nearest(ids, depths, enlarge):  # type: ignore[no-untyped-def]
                         standing[v, u] = 1
             near[y, x] = least
     return near, standing
+
+
+@njit(cache=True)
+def hissed(frame, hiss, out):  # type: ignore[no-untyped-def]
+    """frame + hiss, kept within 0 to 255 (all of one size)."""
+    pixels, noise, to = frame.reshape(-1), hiss.reshape(-1), out.reshape(-1)
+    for i in range(pixels.size):
+        to[i] = np.uint8(min(max(np.int16(pixels[i]) + np.int16(noise[i]), 0), 255))
+
+
+@njit(cache=True)
+def noisy(frame, sigma, roll, out, x0, y0, x1, y1):  # type: ignore[no-untyped-def]
+    """A part of the frame with noise as strong as its light makes it: sigma in sixteenths, roll in 1/32."""
+    for y in range(y0, y1):
+        for x in range(x0, x1):
+            for c in range(frame.shape[2]):
+                value = frame[y, x, c]
+                strength = np.float32(np.int32(sigma[value]) * np.int32(roll[y, x, c])) * np.float32(1 / 512)
+                out[y, x, c] = np.uint8(min(max(np.int32(value) + np.int32(np.rint(strength)), 0), 255))

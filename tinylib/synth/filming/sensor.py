@@ -104,6 +104,8 @@ class Chain:
 
         rendered: the picture before the sensor, which differs from the empty view only inside `patches`.
         """
+        from tinylib.synth.filming import filling
+
         frame, other = self._buffers  # fresh arrays of this size would cost more in page faults than the arithmetic
         np.copyto(frame, self.still)
         for patch in patches:
@@ -122,9 +124,8 @@ class Chain:
             cv2.convertScaleAbs(frame, dst=frame, alpha=1 + self.sensor.drift * float(beat) / GAMMA)
         if self.noisy:
             now = int(self.rng.integers(ROLLS))
-            cv2.add(frame, self.hiss[now], dst=other, dtype=cv2.CV_8U)
+            filling.hissed(frame, self.hiss[now], other)
             for patch in patches:  # light has changed there
-                view = slice(patch.y0, patch.y1), slice(patch.x0, patch.x1)
-                other[view] = cv2.add(frame[view], self._noise(frame[view], self.rolls[now][view]), dtype=cv2.CV_8U)
+                filling.noisy(frame, self.sigma, self.rolls[now], other, patch.x0, patch.y0, patch.x1, patch.y1)
             frame = other
         return frame
