@@ -61,14 +61,17 @@ def rendering(size):
     return len(videos), b"".join(video.tobytes() for video in videos)
 
 def filming():
+    planes = getattr(write, "planes", None)
     shoot = plan.shoots(write.resolve("demo", 900), 0, ("V",))[0]
     if "composed" not in globals():
         global composed
         composed = script.compose(shoot, actions)
     sensor = composed[0].sensor
     frames = itertools.islice(write.pictures(*composed), FRAMES)
+    extra = {"planar": True} if planes else {}
+    frames = map(planes, frames) if planes else frames
     write.write_video(out / "film.mp4", frames, 30.0, crf=sensor.crf, keyframe_interval=sensor.group,
-                      preset=write.PRESET)
+                      preset=write.PRESET, **extra)
     return FRAMES, (out / "film.mp4").read_bytes()
 
 rows = []

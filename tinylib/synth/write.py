@@ -144,8 +144,8 @@ def film(shoot: Shoot, out: str | Path, cast: Any = None) -> str:
         write_release2(annotation, folder)
     sensor = script.sensor
     video = base / "videos" / f"{name}.mp4"
-    frames = pictures(script, backdrop)
-    write_video(video, frames, 30.0, crf=sensor.crf, keyframe_interval=sensor.group, preset=PRESET)
+    frames = (planes(frame) for frame in pictures(script, backdrop))
+    write_video(video, frames, 30.0, crf=sensor.crf, keyframe_interval=sensor.group, preset=PRESET, planar=True)
     write_truth(truth_file(Path(out), shoot), script, name)
     return name
 
@@ -166,6 +166,17 @@ def pictures(script: Script, backdrop: Backdrop, *, sensor: bool = True) -> Iter
         yield chain.record(work, patches, t)
         for p in patches:
             work[p.y0 : p.y1, p.x0 : p.x1] = backdrop.image[p.y0 : p.y1, p.x0 : p.x1]
+
+
+def planes(frame: Image) -> Image:
+    """A frame (H, W, 3) as the encoder takes it: yuv420p, (3 H / 2, W)."""
+    import cv2
+
+    from tinylib.synth.filming import planes as conversion
+
+    out = np.empty((frame.shape[0] * 3 // 2, frame.shape[1]), np.uint8)
+    conversion.planar(*cv2.split(frame), out)
+    return out
 
 
 class Stand:

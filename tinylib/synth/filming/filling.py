@@ -7,10 +7,22 @@ averaging of cv2.INTER_AREA, so that pictures are those that OpenCV draws. Compi
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
 
 ONE = 1 << 16  # cv2 walks along edges in 16 fractional bits
 FINE = 12  # from the sixteenths of the corners to those bits
+
+
+@intrinsic
+def _fused(_context, a, b, c):  # type: ignore[no-untyped-def]
+    """a * b + c in single precision, rounded once."""
+
+    def generate(_context, builder: ir.IRBuilder, _signature, arguments):  # type: ignore[no-untyped-def]
+        return builder.fma(*arguments)
+
+    return types.float32(types.float32, types.float32, types.float32), generate
 
 
 @njit(cache=True)
@@ -307,3 +319,43 @@ def noisy(frame, sigma, roll, out, x0, y0, x1, y1):  # type: ignore[no-untyped-d
                 value = frame[y, x, c]
                 strength = np.float32(np.int32(sigma[value]) * np.int32(roll[y, x, c])) * np.float32(1 / 512)
                 out[y, x, c] = np.uint8(min(max(np.int32(value) + np.int32(np.rint(strength)), 0), 255))
+
+
+@njit(cache=True)
+def shaken(frame, dx, dy, out):  # type: ignore[no-untyped-def]
+    """The frame (H, W, 3) moved by less than a pixel, as cv2.warpAffine does it (bilinear, borders repeated)."""
+    height, width, channels = frame.shape
+    left, above = np.float32(-dx), np.float32(-dy)
+    start, first = int(np.floor(left)), int(np.floor(above))
+    size = width * channels
+    shares = np.empty(size, np.float32)  # of the right-hand neighbour
+    for x in range(width):
+        share = np.float32(np.float32(x) + left) - np.float32(x + start)
+        for c in range(channels):
+            shares[x * channels + c] = share
+    pixels, to = frame.reshape(height, size), out.reshape(height, size)
+    low = min(max(0, -start), width) * channels
+    high = max(min(width, width - 1 - start) * channels, low)
+    step = start * channels
+    for y in range(height):
+        down = np.float32(np.float32(y) + above) - np.float32(y + first)
+        upper = pixels[min(max(y + first, 0), height - 1)]
+        lower = pixels[min(max(y + first + 1, 0), height - 1)]
+        line = to[y]
+        p, q = upper[low + step : high + step], upper[low + step + channels : high + step + channels]
+        r, t = lower[low + step : high + step], lower[low + step + channels : high + step + channels]
+        inner, near = line[low:high], shares[low:high]
+        for i in range(high - low):
+            a, b, c, d = np.float32(p[i]), np.float32(q[i]), np.float32(r[i]), np.float32(t[i])
+            over, under = _fused(near[i], b - a, a), _fused(near[i], d - c, c)
+            inner[i] = np.uint8(np.int32(np.rint(_fused(down, under - over, over))))
+        for side in range(2):
+            for i in range(0 if side == 0 else high, low if side == 0 else size):
+                x, c = i // channels, i % channels
+                at = min(max(x + start, 0), width - 1) * channels + c
+                beside = min(max(x + start + 1, 0), width - 1) * channels + c
+                a, b = np.float32(upper[at]), np.float32(upper[beside])
+                over = _fused(shares[i], b - a, a)
+                a, b = np.float32(lower[at]), np.float32(lower[beside])
+                under = _fused(shares[i], b - a, a)
+                line[i] = np.uint8(np.rint(_fused(down, under - over, over)))

@@ -116,8 +116,7 @@ class Chain:
             frame[y0:y1, x0:x1] = seen[y0 - top : y1 - top, x0 - left : x1 - left]
         if self.sensor.wind:
             self.shift = 0.9 * self.shift + self.rng.normal(0, self.sensor.wind * np.sqrt(1 - 0.81), 2)
-            move = np.array(((1, 0, self.shift[0]), (0, 1, self.shift[1])))
-            cv2.warpAffine(frame, move, (self.width, self.height), dst=other, borderMode=cv2.BORDER_REPLICATE)
+            filling.shaken(frame, self.shift[0], self.shift[1], other)
             frame, other = other, frame
         if self.sensor.drift:
             beat = np.sin(2 * np.pi * np.array((0.11, 0.27)) * time / 30 + self.phase).sum() / 2
