@@ -106,7 +106,11 @@ class _Puppets:
         return _Puppets(still, ends, corners.reshape(still.corners.shape[:2]))
 
     def shaped(self, points: Array) -> Pack:
-        return replace(self.still, ends=points[self.limbs], corners=points[self.panels])
+        still = self.still
+        return Pack(
+            points[self.limbs], still.radii, still.tint, points[self.panels], still.paint, still.glow, still.two_sided,
+            still.limb_of, still.panel_of, still.panels_by_actor,
+        )
 
 
 def placer(vignette: Vignette, turn: Array, shift: Array) -> Callable[[float], Pack]:

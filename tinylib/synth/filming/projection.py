@@ -198,31 +198,42 @@ def arranged(ends, radii, tint, corners, paint, glow, two_sided, limb_of, panel_
 
     points = np.empty((n * 4 * ARC + count * k, 2))
     until = np.empty(2 * n + count, np.int64)
-    colours, owners = np.empty((2 * n + count, 3)), np.empty(2 * n + count, np.int64)
+    colours, owners = np.empty((2 * n + count, 3), np.uint8), np.empty(2 * n + count, np.int64)
     at = number = 0
     for i in np.argsort(keys, kind="mergesort"):
         if i < n:
             for j in range(2):
                 points[at : at + 2 * ARC] = hulls[i] if j == 0 else bright[i]
                 at += 2 * ARC
-                until[number], colours[number], owners[number] = at, tones[i + j * n], limb_of[i]
+                until[number], owners[number] = at, limb_of[i]
+                for c in range(3):
+                    colours[number, c] = np.uint8(np.rint(tones[i + j * n, c]))
                 number += 1
         else:
             face = faces[i - n]
             for j in range(k):
                 points[at + j, 0], points[at + j, 1] = panels[face, j, 0], panels[face, j, 1]
             at += k
-            until[number], colours[number], owners[number] = at, tones[2 * n + face], panel_of[face]
+            until[number], owners[number] = at, panel_of[face]
+            for c in range(3):
+                colours[number, c] = np.uint8(np.rint(tones[2 * n + face, c]))
             number += 1
     return points, until, colours, owners, shadows.reshape(-1, 2), total / max(n + m, 1)
 
 
 @njit(cache=True)
-def extremes(points, low, high):  # type: ignore[no-untyped-def]
-    """Widen the box (low, high) by points (n, 2), in place."""
+def bounds(points, shadows):  # type: ignore[no-untyped-def]
+    """The box of points (n, 2), zeros where there are none, and that of points and shadows: two of four numbers."""
+    x0 = y0 = np.inf
+    x1 = y1 = -np.inf
+    if not len(points):
+        x0 = y0 = x1 = y1 = 0.0
     for i in range(len(points)):
-        for c in range(2):
-            low[c], high[c] = min(low[c], points[i, c]), max(high[c], points[i, c])
+        x0, y0, x1, y1 = min(x0, points[i, 0]), min(y0, points[i, 1]), max(x1, points[i, 0]), max(y1, points[i, 1])
+    tight = (x0, y0, x1, y1)
+    for i in range(len(shadows)):
+        x0, y0, x1, y1 = min(x0, shadows[i, 0]), min(y0, shadows[i, 1]), max(x1, shadows[i, 0]), max(y1, shadows[i, 1])
+    return tight, (x0, y0, x1, y1)
 
 
 @njit(cache=True)

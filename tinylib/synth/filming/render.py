@@ -149,7 +149,7 @@ class Drawing:
 
     points: Array  # (p, 2) px: the corners of all polygons, one after another
     ends: Places  # (n,)
-    colours: Array  # (n, 3)
+    colours: Image  # (n, 3)
     owners: Places  # (n,) which actor each polygon belongs to
     shadow_points: Array  # (q, 2) px
     shadow_ends: Places
@@ -197,13 +197,7 @@ def draw(pack: Pack, camera: Camera, light: Light, *, sunlit: float = 1.0, shrin
         hulls = [cv2.convexHull(below[owned].reshape(-1, 2))[:, 0] for owned in pack.panels_by_actor]
         shadows = np.concatenate((shadows, *hulls))
         counts += [len(hull) for hull in hulls]
-    low, high = np.full(2, np.inf), np.full(2, -np.inf)
-    if not len(points):
-        low[:] = high[:] = 0.0
-    projection.extremes(points, low, high)
-    tight = (float(low[0]), float(low[1]), float(high[0]), float(high[1]))
-    projection.extremes(shadows, low, high)
-    box = (float(low[0]), float(low[1]), float(high[0]), float(high[1]))
+    tight, box = projection.bounds(points, shadows)
     depth = float(depth) if len(points) else np.inf
     return Drawing(points, ends, colours, owners, shadows, np.cumsum(counts, dtype=np.int64), box, tight, depth)
 
@@ -267,8 +261,7 @@ def composite(frame: Image, backdrop: Backdrop, poses: Sequence[Drawing], light:
     shaded, table = cv2.max(cover, backdrop.shade[rows, columns]), shade_table(light.shadow)
     after = [
         filling.drawn(
-            before, pose.points, pose.ends, np.rint(pose.colours).astype(np.uint8), pose.shadow_points,
-            pose.shadow_ends, shaded, table, x0, y0, zoom,
+            before, pose.points, pose.ends, pose.colours, pose.shadow_points, pose.shadow_ends, shaded, table, x0, y0, zoom,
         )
         for pose in poses
     ]  # fmt: skip

@@ -320,8 +320,8 @@ def paint(scene: Scene, camera: Camera, *, enlarge: int = 2, looks: bool = True)
     depths = np.repeat([np.inf, *(d.depth for d in shown)], [1, *(len(d.ends) for d in shown)]).astype(np.float32)
     if looks and shown:
         there = ids > 0
-        inks = np.concatenate([np.zeros((1, 3)), *(drawing.colours for drawing in shown)])
-        image[there] = np.rint(inks).astype(np.uint8)[ids[there]]
+        inks = np.concatenate([np.zeros((1, 3), np.uint8), *(drawing.colours for drawing in shown)])
+        image[there] = inks[ids[there]]
     near, standing = filling.nearest(ids, depths, enlarge)
     if looks:
         across, down = np.arange(width, dtype=np.float32) - np.float32(big.cx), np.arange(height, dtype=np.float32)
