@@ -136,12 +136,13 @@ def write_video(
     crf: int = 20,
     keyframe_interval: int | None = None,
     preset: str = "medium",
+    planar: bool = False,
 ) -> None:
     """Write (H, W, 3) uint8 RGB frames as H.264 (yuv420p) in MP4, atomically, in memory that does not grow.
 
     One encoder thread and no dates: equal frames give equal bytes. Sides must be even (UsageError).
     keyframe_interval: the longest distance between key frames (None: the encoder's default of 250).
-    preset: of x264, from "ultrafast" to "veryslow".
+    preset: of x264, from "ultrafast" to "veryslow". planar: frames are yuv420p already, Y over U over V: (3 H / 2, W).
     """
     import av
 
@@ -151,10 +152,13 @@ def write_video(
         for number, frame in enumerate(frames):
             if stream is None:
                 shape = frame.shape
-                if len(shape) != 3 or shape[2] != 3 or shape[0] % 2 or shape[1] % 2 or 0 in shape:
+                if planar and (len(shape) != 2 or shape[0] % 3 or shape[1] % 2 or 0 in shape):
+                    raise UsageError(f"{path}: planar frames must be (3 H / 2, W) with even sides, got {shape}")
+                if not planar and (len(shape) != 3 or shape[2] != 3 or shape[0] % 2 or shape[1] % 2 or 0 in shape):
                     raise UsageError(f"{path}: frames must be (H, W, 3) with even sides, got {shape}")
                 stream = file.add_stream("libx264", rate=Fraction(fps).limit_denominator(100_000))
-                stream.height, stream.width, stream.pix_fmt = shape[0], shape[1], "yuv420p"
+                height = shape[0] * 2 // 3 if planar else shape[0]
+                stream.height, stream.width, stream.pix_fmt = height, shape[1], "yuv420p"
                 stream.codec_context.thread_count = 1
                 # macroblock-tree rate control gives other bytes from run to run on machines with AVX-512
                 stream.codec_context.options = {"crf": str(crf), "preset": preset, "x264-params": "mbtree=0"}
@@ -162,7 +166,8 @@ def write_video(
                     stream.codec_context.gop_size = keyframe_interval
             if frame.shape != shape or frame.dtype != np.uint8:
                 raise UsageError(f"{path}: frame {number} is {frame.dtype} {frame.shape}, expected uint8 {shape}")
-            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
+            layout = "yuv420p" if planar else "rgb24"
+            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format=layout)
             picture.pts = number
             file.mux(stream.encode(picture))
         if stream is None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -53,22 +54,26 @@ class Placed:
 class Act:
     """A placed vignette that can be posed, in world metres."""
 
-    def __init__(self, placed: Placed, cast: Any, domain: str):
+    def __init__(self, placed: Placed, cast: Any, domain: str, vignette: Vignette | None = None):
+        """vignette: what `perform` gives, where that is at hand."""
         self.placed = placed
-        self.vignette = perform(placed.order, domain, cast)
+        self.vignette = perform(placed.order, domain, cast) if vignette is None else vignette
         c, s = math.cos(placed.heading), math.sin(placed.heading)
         self.turn = np.array(((c, -s, 0.0), (s, c, 0.0), (0.0, 0.0, 1.0)))
         self.shift = np.array((placed.x, placed.y, 0.0))
-        self._poser = poser(self.vignette)
         self._kept: dict[float, Pack] = {}
 
     def pose(self, time: float) -> Pack:
         """Shapes in the world, `time` in frames of the vignette; held at its end."""
         time = min(time, self.placed.frames - 1.0)
         if time not in self._kept:
-            pack = self._poser(time).moved(self.turn, self.shift)
+            pack = self._poser(float(time))
             self._kept = dict([*list(self._kept.items())[-1:], (time, pack)])
         return self._kept[time]
+
+    @cached_property
+    def _poser(self) -> Callable[[float], Pack]:
+        return placer(self.vignette, self.turn, self.shift)
 
     def joints(self, time: float) -> list[dict[str, Array]]:
         """Named skeleton points of every actor, world metres (empty for vehicles and things)."""
@@ -76,27 +81,66 @@ class Act:
         return [{name: self.turn @ at + self.shift for name, at in actor.joints.items()} for actor in actors]
 
 
+@dataclass(frozen=True)
+class _Puppets:
+    """What the puppets of a vignette are drawn from."""
+
+    still: Pack
+    limbs: NDArray[np.int64]  # (n, 2) which points are the ends of each limb
+    panels: NDArray[np.int64]  # (m, k) which points are the corners of each panel
+
+    @staticmethod
+    def of(puppets: Sequence[Puppet]) -> _Puppets:
+        still = Pack.of([puppet.at(0.0).shapes for puppet in puppets])
+        limbs: list[tuple[int, int]] = []
+        panels: list[list[int]] = []
+        first = 0
+        for puppet in puppets:
+            for draw in puppet.draws:
+                if draw.radii is None:
+                    panels.append([first + min(i, draw.count - 1) for i in range(still.corners.shape[1])])
+                else:
+                    limbs.append((first, first + 1))
+                first += draw.count
+        ends, corners = np.array(limbs, np.int64).reshape(-1, 2), np.array(panels, np.int64)
+        return _Puppets(still, ends, corners.reshape(still.corners.shape[:2]))
+
+    def shaped(self, points: Array) -> Pack:
+        still = self.still
+        return Pack(
+            points[self.limbs], still.radii, still.tint, points[self.panels], still.paint, still.glow, still.two_sided,
+            still.limb_of, still.panel_of, still.panels_by_actor,
+        )
+
+
+def placer(vignette: Vignette, turn: Array, shift: Array) -> Callable[[float], Pack]:
+    """The shapes of a vignette, turned and shifted, at a time: `poser` for pictures, compiled for puppets."""
+    puppets: Sequence[Puppet] | None = getattr(vignette, "puppets", None)
+    if puppets is None or len({len(puppet.tracks) for puppet in puppets}) != 1:
+        pose = poser(vignette)
+        return lambda time: pose(time).moved(turn, shift)
+    from tinylib.synth.filming import projection
+
+    gathered = _Puppets.of(puppets)
+    tracks = np.concatenate([puppet.tracks for puppet in puppets], axis=1)
+    columns = np.cumsum([0, *(puppet.tracks.shape[1] for puppet in puppets)])
+    entries = [np.nonzero(puppet.weights) for puppet in puppets]
+    joints = np.concatenate([column + first for (_, column), first in zip(entries, columns, strict=False)])
+    weights = np.concatenate([puppet.weights[at] for puppet, at in zip(puppets, entries, strict=True)])
+    counts = np.concatenate([np.count_nonzero(puppet.weights, axis=1) for puppet in puppets])
+    starts = np.concatenate(([0], np.cumsum(counts)))
+    return lambda time: gathered.shaped(projection.posed(tracks, time, starts, joints, weights, turn, shift))
+
+
 def poser(vignette: Vignette) -> Callable[[float], Pack]:
     """`Pack.of` a vignette's actors at a time; puppets, which only move, are gathered without a shape in between."""
     puppets: Sequence[Puppet] | None = getattr(vignette, "puppets", None)
     if puppets is None:
         return lambda time: Pack.of([actor.shapes for actor in vignette.at(time)])
-    still = Pack.of([puppet.at(0.0).shapes for puppet in puppets])
-    limbs: list[tuple[int, int]] = []
-    panels: list[list[int]] = []
-    first = 0
-    for puppet in puppets:
-        for draw in puppet.draws:
-            if draw.radii is None:
-                panels.append([first + min(i, draw.count - 1) for i in range(still.corners.shape[1])])
-            else:
-                limbs.append((first, first + 1))
-            first += draw.count
-    ends, corners = np.array(limbs, int).reshape(-1, 2), np.array(panels, int).reshape(still.corners.shape[:2])
+    gathered = _Puppets.of(puppets)
 
     def posed(time: float) -> Pack:
-        points = np.concatenate([puppet.weights @ puppet.joints_at(time) for puppet in puppets])
-        return replace(still, ends=points[ends], corners=points[corners])
+        return gathered.shaped(np.concatenate([puppet.weights @ puppet.joints_at(time) for puppet in puppets]))
 
     return posed
 
@@ -140,32 +184,37 @@ class _Outline:
         self.points = np.concatenate([pack.points() for pack in packs])
         reach = [np.concatenate((p.radii.ravel(), np.zeros(p.corners.size // 3))) for p in packs]
         self.reach = np.concatenate(reach)
-        self.first = np.cumsum([0, *(len(r) for r in reach[:-1])])
+        self.first = np.cumsum([0, *(len(r) for r in reach)])
         means = np.array([pack.points().mean(0) for pack in packs])
         self.middle = (means.min(0) + means.max(0)) / 2 * (1, 1, 0)
         self.way = means[-1] - means[0]
+        self._chunks: dict[int, tuple[NDArray[np.int64], NDArray[np.int64]]] = {}
 
     def at(self, turn: Array, shift: Array, camera: Camera) -> tuple[Array, Array]:
         """(k, 4) boxes and (k) depths."""
-        spots, depth = camera.project(self.points @ turn.T + shift)
-        reach = (self.reach * camera.f / depth)[:, None]
-        low, high = np.minimum.reduceat(spots - reach, self.first), np.maximum.reduceat(spots + reach, self.first)
-        return np.concatenate((low, high), axis=1), depth[self.first]
+        from tinylib.synth.filming import projection
+
+        boxes, depths = projection.framed(self.points, self.reach, self.first, turn, shift, camera.numbers)
+        return np.asarray(boxes), np.asarray(depths)
 
     def ground(self, turn: Array, shift: Array) -> Array:
         """Some ground points (n, 2) under it."""
-        return np.asarray((self.points[:: max(1, len(self.first) // 2 * 2 + 1)] @ turn.T + shift)[:, :2])
+        return np.asarray((self.points[:: max(1, len(self.times) // 2 * 2 + 1)] @ turn.T + shift)[:, :2])
 
     def side(self, boxes: Array, chunk: int) -> float:
         """The longer side of what `chunk` frames cover, on average over where the chunk starts."""
-        sides = []
-        for i, first in enumerate(self.times):
-            last = int(np.searchsorted(self.times, first + chunk, "right"))
-            if i and self.times[last - 1] - first < 0.7 * min(chunk, self.times[-1]):
-                break
-            low, high = boxes[i:last, :2].min(0), boxes[i:last, 2:].max(0)
-            sides.append((high - low).max())
-        return float(np.mean(sides))
+        from tinylib.synth.filming import projection
+
+        if chunk not in self._chunks:
+            spans = []
+            for i, first in enumerate(self.times):
+                last = int(np.searchsorted(self.times, first + chunk, "right"))
+                if i and self.times[last - 1] - first < 0.7 * min(chunk, self.times[-1]):
+                    break
+                spans.append((i, last))
+            firsts, lasts = np.array(spans, np.int64).T
+            self._chunks[chunk] = firsts.copy(), lasts.copy()
+        return float(np.mean(projection.longest(boxes, *self._chunks[chunk])))
 
 
 def _turned(heading: float) -> Array:
@@ -209,7 +258,7 @@ def _hidden(boxes: Array, depths: Array, backdrop: Backdrop) -> float:
     worst = 0.0
     for (x0, y0, x1, y1), depth in zip(boxes, depths, strict=True):
         view = slice(max(int(y0), 0), max(int(y1) + 1, 1)), slice(max(int(x0), 0), max(int(x1) + 1, 1))
-        if backdrop.cover[view].size:
+        if backdrop.cover[view].any():
             worst = max(worst, float((backdrop.cover[view] / 255 * (backdrop.depth[view] < depth)).mean()))
     return worst
 
@@ -235,14 +284,14 @@ def _candidates(order: Order, shape: _Outline, camera: Camera, scene: Scene, bac
         y = spot[1] if spot else 40.0
         side = 0.0
         for _ in range(4):
-            y = float(np.clip(y, 5.0, 400.0))
+            y = min(max(float(y), 5.0), 400.0)
             x = u * camera.width * y / camera.f
             middle = turn @ shape.middle
             boxes, depths = shape.at(turn, np.array((x, y, 0.0)) - middle, camera)
             side = shape.side(boxes, order.chunk)
             if abs(side / order.side - 1) < 0.03:
                 break
-            y *= float(np.clip(side / order.side, 0.4, 2.5))
+            y *= min(max(side / order.side, 0.4), 2.5)
         whole = np.array((*boxes[:, :2].min(0), *boxes[:, 2:].max(0)))
         if whole[0] < 3 or whole[1] < 3 or whole[2] > camera.width - 3 or whole[3] > camera.height - 3:
             continue
@@ -293,7 +342,7 @@ def compose(shoot: Shoot, cast: Any, *, looks: bool = True) -> tuple[Script, Bac
             missed += 1
             continue
         diary.add(whole, start, vignette.frames)
-        acts.append(Act(Placed(order, heading, x, y, start, vignette.frames), cast, shoot.domain))
+        acts.append(Act(Placed(order, heading, x, y, start, vignette.frames), cast, shoot.domain, vignette))
     frames = int(diary.spans[:, 1].max()) + 6 if len(diary.spans) else 60
     if crowd is not None:
         far = Placed(crowd, 0.0, *_far(scene, camera), 0, frames)

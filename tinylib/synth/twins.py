@@ -168,7 +168,7 @@ def _windows(file: str) -> list[Window]:
 def _mask(pose: Drawing, count: int, backdrop: Backdrop, side: int, zoom: int) -> NDArray[np.bool_]:
     """(actors, side, side): pixels of which an actor fills at least half."""
     canvas = np.zeros((side * zoom, side * zoom), np.uint8)
-    fill(canvas, pose, (0, 0), zoom, ids=True)
+    fill(canvas, pose, (0, 0), zoom, pose.owners + 1)
     size = (side, side)
     own = [cv2.resize(np.uint8(255) * (canvas == i + 1), size, interpolation=cv2.INTER_AREA) for i in range(count)]
     hidden = (backdrop.cover > 127) & (backdrop.depth < pose.depth)

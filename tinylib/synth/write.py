@@ -144,8 +144,8 @@ def film(shoot: Shoot, out: str | Path, cast: Any = None) -> str:
         write_release2(annotation, folder)
     sensor = script.sensor
     video = base / "videos" / f"{name}.mp4"
-    frames = pictures(script, backdrop)
-    write_video(video, frames, 30.0, crf=sensor.crf, keyframe_interval=sensor.group, preset=PRESET)
+    frames = (planes(frame) for frame in pictures(script, backdrop))
+    write_video(video, frames, 30.0, crf=sensor.crf, keyframe_interval=sensor.group, preset=PRESET, planar=True)
     write_truth(truth_file(Path(out), shoot), script, name)
     return name
 
@@ -166,6 +166,17 @@ def pictures(script: Script, backdrop: Backdrop, *, sensor: bool = True) -> Iter
         yield chain.record(work, patches, t)
         for p in patches:
             work[p.y0 : p.y1, p.x0 : p.x1] = backdrop.image[p.y0 : p.y1, p.x0 : p.x1]
+
+
+def planes(frame: Image) -> Image:
+    """A frame (H, W, 3) as the encoder takes it: yuv420p, (3 H / 2, W)."""
+    import cv2
+
+    from tinylib.synth.filming import planes as conversion
+
+    out = np.empty((frame.shape[0] * 3 // 2, frame.shape[1]), np.uint8)
+    conversion.planar(*cv2.split(frame), out)
+    return out
 
 
 class Stand:
@@ -189,22 +200,25 @@ class Stand:
 
     def _fast(self, time: float) -> bool:
         """Whether anything is blurred around `time`; looked at every eighth frame."""
+        from tinylib.synth.filming import projection
+
         block = int(time) // 8
         if block not in self.fast:
             first, last = self.act.pose(8.0 * block), self.act.pose(8.0 * block + 1)
-            way = self.camera.project(last.points())[0] - self.camera.project(first.points())[0] if (
-                first.ends.shape == last.ends.shape and first.corners.shape == last.corners.shape
-            ) else np.zeros((0, 2))  # fmt: skip
-            self.fast[block] = bool(SHUTTER * np.abs(way).max(initial=0) > 1)
+            same = first.ends.shape == last.ends.shape and first.corners.shape == last.corners.shape
+            way = projection.travel(first.points(), last.points(), self.camera.numbers) if same else 0.0
+            self.fast[block] = bool(SHUTTER * way > 1)
         return self.fast[block]
 
     def shows(self, time: float) -> bool:
         """Whether the act or its shadow can be in the view at `time`, with room to spare; far cheaper than drawing."""
-        solid = self.act.pose(time).points()
-        spots, depth = self.camera.project(np.concatenate((solid, self.light.shadows(solid))))
-        low, high = spots.min(0), spots.max(0)
-        room = 8 + 0.25 * (high - low).max() + self.camera.f / depth.min()  # no limb is a metre thick
-        return bool((high > -room).all() and (low < np.array((self.camera.width, self.camera.height)) + room).all())
+        from tinylib.synth.filming import projection
+
+        (x0, y0, x1, y1), least = projection.stretch(
+            self.act.pose(time).points(), self.light.slope, self.camera.numbers
+        )
+        room = 8 + 0.25 * max(x1 - x0, y1 - y0) + self.camera.f / least  # no limb is a metre thick
+        return bool(min(x1, y1) > -room and x0 < self.camera.width + room and y0 < self.camera.height + room)
 
     def into(self, frame: Image, time: float) -> Patch | None:
         return composite(frame, self.backdrop, self.poses(time), self.light, self.zoom)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ KINDS = {"V": ("lot",), "M": ("stop", "hall")}  # of places, by turns of the see
 ROWS = ((1480.0, 5.9, 20.0), (2200.0, 9.0, 15.0), (3366.0, 15.0, 13.0), (4066.0, 8.0, 6.0))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Camera:
     """World metres to pixels of one view; (cx, cy) may lie outside the image, so a crop is a camera too."""
 
@@ -27,6 +28,12 @@ class Camera:
     cx: float
     cy: float
     k1: float = 0.0  # radial distortion, in units of the focal length
+
+    @cached_property
+    def numbers(self) -> tuple[float, float, float, float, float, float, float]:
+        """What the compiled loops take: focal length, height, sine and cosine of the tilt, centre, distortion."""
+        sine, cosine = math.sin(self.tilt), math.cos(self.tilt)
+        return tuple(float(v) for v in (self.f, self.z, sine, cosine, self.cx, self.cy, self.k1))  # type: ignore[return-value]
 
     def project(self, points: Array) -> tuple[Array, Array]:
         """(..., 3) metres -> (..., 2) px and (...) depth along the optical axis (at least 0.1 m)."""

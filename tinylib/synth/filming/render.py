@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache, cached_property
 
 import cv2
 import numpy as np
@@ -19,12 +20,13 @@ from tinylib.synth.places.primitives import Capsule, Shape
 
 Array = NDArray[np.float64]
 Image = NDArray[np.uint8]
+Places = NDArray[np.int64]
 GAMMA = 2.2
 SHIFT = 4  # fractional bits of cv2's corners
 _ARC = np.linspace(0.0, 1.0, 7)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Light:
     """Sun, sky and air of a scene."""
 
@@ -35,7 +37,14 @@ class Light:
     haze: tuple[float, float, float] = (0.62, 0.66, 0.7)
     visibility: float = 600.0  # metres until haze takes 63 %
 
-    @property
+    @cached_property
+    def numbers(self) -> tuple[float, float, float, float, tuple[float, float, float]]:
+        """What the compiled loops take."""
+        red, green, blue = self.haze
+        return float(self.power), float(self.ambient), float(self.shadow), float(self.visibility), (
+            float(red), float(green), float(blue))  # fmt: skip
+
+    @cached_property
     def slope(self) -> Array:
         """(3,): where a point's shadow falls, metres on the ground for each metre of height."""
         return np.asarray(self.sun * (1, 1, 0) / max(float(self.sun[2]), 0.2))
@@ -67,6 +76,7 @@ class Pack:
     two_sided: NDArray[np.bool_]  # (m,)
     limb_of: NDArray[np.int64]  # (n,) which actor
     panel_of: NDArray[np.int64]  # (m,)
+    panels_by_actor: tuple[Places, ...]  # which panels are of the same actor, for each actor that has any
 
     @staticmethod
     def of(actors: Sequence[Sequence[Shape]]) -> Pack:
@@ -90,7 +100,8 @@ class Pack:
             np.array([f.emission for f in faces], float),
             np.array([f.two_sided for f in faces], bool),
             np.array([i for i, s in owner if isinstance(s, Capsule)], np.int64),
-            np.array([i for i, s in owner if not isinstance(s, Capsule)], np.int64),
+            (panel_of := np.array([i for i, s in owner if not isinstance(s, Capsule)], np.int64)),
+            by_actor(panel_of),
         )
 
     def points(self) -> Array:
@@ -106,6 +117,11 @@ class Pack:
             return self
         ends, corners = self.ends * (1 - share) + other.ends * share, self.corners * (1 - share) + other.corners * share
         return replace(self, ends=ends, corners=corners)
+
+
+def by_actor(panel_of: Places) -> tuple[Places, ...]:
+    """The places of each number in `panel_of`, by rising number."""
+    return tuple(np.flatnonzero(panel_of == owner) for owner in np.unique(panel_of))
 
 
 def stadiums(a: Array, b: Array, ra: Array, rb: Array) -> Array:
@@ -129,38 +145,35 @@ def stadiums(a: Array, b: Array, ra: Array, rb: Array) -> Array:
 
 @dataclass(frozen=True)
 class Drawing:
-    """Polygons of one pose on one view, back to front, ready to fill."""
+    """Polygons of one pose on one view, back to front, ready to fill; each ends at its place in `ends`."""
 
-    polygons: list[Array]  # (k, 2) px
-    colours: list[tuple[float, ...]]
-    owners: list[int]  # which actor each polygon belongs to
-    shadows: list[Array]
+    points: Array  # (p, 2) px: the corners of all polygons, one after another
+    ends: Places  # (n,)
+    colours: Image  # (n, 3)
+    owners: Places  # (n,) which actor each polygon belongs to
+    shadow_points: Array  # (q, 2) px
+    shadow_ends: Places
     box: tuple[float, float, float, float]  # of polygons and shadows, px
     tight: tuple[float, float, float, float]  # of polygons
     depth: float  # mean distance along the optical axis, m
 
+    @property
+    def polygons(self) -> list[Array]:
+        """Each polygon's corners, px."""
+        return np.split(self.points, self.ends[:-1]) if len(self.ends) else []
 
-def _normals(corners: Array) -> Array:
-    normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    return normal / np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
-
-
-def _inside(point: Array, polygons: Array) -> NDArray[np.bool_]:
-    """Which convex polygons (m, k, 2) hold which points (n, 2) -> (n, m)."""
-    edge = np.roll(polygons, -1, axis=1) - polygons
-    to = point[:, None, None] - polygons[None]
-    cross = edge[None, ..., 0] * to[..., 1] - edge[None, ..., 1] * to[..., 0]
-    return np.asarray((cross >= -1e-9).all(2) | (cross <= 1e-9).all(2))
+    @property
+    def shadows(self) -> list[Array]:
+        """Each shadow's corners, px."""
+        return np.split(self.shadow_points, self.shadow_ends[:-1]) if len(self.shadow_ends) else []
 
 
 def outline(pack: Pack, camera: Camera) -> tuple[Array, float]:
     """The tight box (x0, y0, x1, y1) of a pose, and its depth, without drawing it."""
-    points, depth = camera.project(pack.points())
-    reach = np.zeros(len(points))
-    n = 2 * len(pack.ends)
-    reach[:n] = pack.radii.ravel() * camera.f / depth[:n]
-    low, high = (points - reach[:, None]).min(0), (points + reach[:, None]).max(0)
-    return np.array((*low, *high)), float(depth.mean())
+    from tinylib.synth.filming import projection
+
+    box, depth = projection.outlined(pack.ends, pack.radii, pack.corners, camera.numbers)
+    return np.asarray(box), float(depth)
 
 
 def draw(pack: Pack, camera: Camera, light: Light, *, sunlit: float = 1.0, shrink: float = 0.0) -> Drawing:
@@ -168,87 +181,25 @@ def draw(pack: Pack, camera: Camera, light: Light, *, sunlit: float = 1.0, shrin
 
     shrink: taken off every limb's radius, px: what cv2's filling adds to an outline.
     """
-    n, m = len(pack.ends), pack.corners.shape[0] * pack.corners.shape[1]
-    eye, middle = np.array((0.0, 0.0, camera.z)), pack.ends.mean(1)
-    solid_points = np.concatenate((pack.ends.reshape(-1, 3), pack.corners.reshape(-1, 3)))
-    casts = sunlit > 0 and light.shadow < 1
-    ground = light.shadows(solid_points) if casts else solid_points[:0]
-    spots, depths = camera.project(np.concatenate((solid_points, middle + 0.2 * light.sun, ground)))
-    uv, depth = spots[: 2 * n].reshape(n, 2, 2), depths[: 2 * n].reshape(n, 2)
-    corners = spots[2 * n : 2 * n + m].reshape(*pack.corners.shape[:2], 2)
-    distance = depths[2 * n : 2 * n + m].reshape(pack.corners.shape[:2])
-    tip, cast, cast_depth = spots[2 * n + m : 3 * n + m], spots[3 * n + m :], depths[3 * n + m :]
-    away = depth.mean(1)
-    radii = np.maximum(pack.radii * camera.f / depth - shrink, 0.6 * shrink)
-    # The sun across the limb: its part across the axis on the image picks the bright side.
-    sunward = tip - uv.mean(1)
-    sunward /= np.maximum(np.linalg.norm(sunward, axis=1, keepdims=True), 1e-9)
-    bright = uv + 0.34 * sunward[:, None] * radii[..., None]
-    ends, reach = [uv, bright], [radii, 0.62 * radii]
-    squash = np.array((1.0, 1.0))
-    if casts and n:  # a limb's shadow: the same hull, seen as flat as the ground is
-        squash = np.array((1.0, 1 / np.clip(camera.z / cast_depth[: 2 * n].mean(), 0.05, 1.0)))
-        ends.append(cast[: 2 * n].reshape(n, 2, 2) * squash)
-        reach.append(pack.radii * camera.f / cast_depth[: 2 * n].reshape(n, 2))
-    pairs, sizes = np.concatenate(ends), np.concatenate(reach)
-    both = stadiums(pairs[:, 0], pairs[:, 1], sizes[:, 0], sizes[:, 1])
-    hulls, bright = both[:n], both[n : 2 * n]
-    shadows = list(both[2 * n :] / squash)
-    if casts and m:
-        below = cast[2 * n :].reshape(corners.shape)
-        for owner in np.unique(pack.panel_of):
-            hull = cv2.convexHull(below[pack.panel_of == owner].reshape(-1, 2).astype(np.float32))
-            shadows.append(np.asarray(hull[:, 0], float))
+    from tinylib.synth.filming import projection
 
-    normal = _normals(pack.corners) if len(pack.corners) else np.zeros((0, 3))
-    to_eye = ((eye - pack.corners.mean(1)) * normal).sum(1) if len(normal) else np.zeros(0)
-    facing = np.where(to_eye[:, None] < 0, -normal, normal)
-    seen = pack.two_sided | (to_eye > 0)
-    shaded = light.lit(
-        np.concatenate((pack.tint, pack.tint, pack.paint)),
-        np.concatenate((np.full(n, 0.18), np.full(n, 0.8), facing @ light.sun)),
-        np.concatenate((away, away, distance.mean(1))),
-        sunlit,
-        np.concatenate((np.zeros(2 * n), pack.glow)),
+    casts, view, sun = sunlit > 0 and light.shadow < 1, camera.numbers, light.sun
+    limbs, tips, panels, far, cast_limbs, below = projection.projected(
+        pack.ends, pack.corners, sun, light.slope, casts, view
     )
-    tones = [tuple(tone) for tone in shaded.tolist()]
-
-    far = distance.mean(1)
-    faces = [i for i in np.argsort(-far).tolist() if seen[i]]
-    if n and faces:
-        # A limb goes before the first panel that holds its middle and lies in front of it, else after the last.
-        rank = np.full(len(far), np.nan)
-        rank[faces] = np.arange(len(faces))
-        hit = _inside(uv.mean(1), corners[faces])
-        front = ((middle[:, None] - pack.corners[None, faces, 0]) * facing[None, faces]).sum(-1) > 0
-        place = rank[faces]
-        first_over = np.where(hit & ~front, place, np.inf).min(1)
-        last_under = np.where(hit, place + 1, -np.inf).max(1)
-        by_depth = (far[faces][None] > away[:, None]).sum(1)
-        slot = np.where(np.isfinite(first_over), first_over, np.where(hit.any(1), last_under, by_depth))
-        order = [*zip((slot - 0.5 + 1e-4 / away).tolist(), range(n), strict=True)]
-    else:
-        order = [*zip((-away).tolist(), range(n), strict=True)]
-    order += [(float(at), n + face) for at, face in enumerate(faces)]
-
-    polygons: list[Array] = []
-    colours: list[tuple[float, ...]] = []
-    owners: list[int] = []
-    for _, i in sorted(order):
-        if i >= n:
-            polygons.append(corners[i - n])
-            colours.append(tones[n + i])
-            owners.append(int(pack.panel_of[i - n]))
-        else:
-            polygons += (hulls[i], bright[i])
-            colours += (tones[i], tones[n + i])
-            owners += [int(pack.limb_of[i])] * 2
-
-    solid = np.concatenate(polygons) if polygons else np.zeros((1, 2))
-    everything = np.concatenate((solid, *shadows))
-    mean = float(np.concatenate((away, distance.mean(1))).mean()) if polygons else np.inf
-    box, tight = (*everything.min(0), *everything.max(0)), (*solid.min(0), *solid.max(0))
-    return Drawing(polygons, colours, owners, shadows, box, tight, mean)
+    points, ends, colours, owners, shadows, depth = projection.arranged(
+        pack.ends, pack.radii, pack.tint, pack.corners, pack.paint, pack.glow, pack.two_sided, pack.limb_of,
+        pack.panel_of, limbs, tips, panels, far, np.argsort(-far), cast_limbs, light.numbers, sun, camera.z, camera.f,
+        sunlit, shrink,
+    )  # fmt: skip
+    counts = [shadows.shape[0] // len(cast_limbs)] * len(cast_limbs) if len(cast_limbs) else []
+    if casts and len(below):
+        hulls = [cv2.convexHull(below[owned].reshape(-1, 2))[:, 0] for owned in pack.panels_by_actor]
+        shadows = np.concatenate((shadows, *hulls))
+        counts += [len(hull) for hull in hulls]
+    tight, box = projection.bounds(points, shadows)
+    depth = float(depth) if len(points) else np.inf
+    return Drawing(points, ends, colours, owners, shadows, np.cumsum(counts, dtype=np.int64), box, tight, depth)
 
 
 def fixed(polygon: Array, origin: tuple[float, float], zoom: float) -> NDArray[np.int32]:
@@ -256,24 +207,18 @@ def fixed(polygon: Array, origin: tuple[float, float], zoom: float) -> NDArray[n
     return np.rint(((polygon - origin) * zoom - 0.5) * (1 << SHIFT)).astype(np.int32)
 
 
-def fill(canvas: NDArray, drawing: Drawing, origin: tuple[float, float], zoom: float, *, ids: bool = False) -> None:
-    """Paint the polygons, back to front; `ids` paints actor number + 1 instead of colours."""
-    inks = [(owner + 1.0,) for owner in drawing.owners] if ids else drawing.colours
-    for polygon, ink in zip(_grid(drawing.polygons, origin, zoom), inks, strict=True):
-        cv2.fillConvexPoly(canvas, polygon, ink, cv2.LINE_8, SHIFT)
+def fill(canvas: NDArray[np.generic], drawing: Drawing, origin: tuple[float, float], zoom: float,
+         inks: Places) -> None:  # fmt: skip
+    """Paint the polygons, back to front, onto a canvas of one channel: each with its ink."""
+    from tinylib.synth.filming import filling
+
+    filling.fill_grid(canvas, drawing.points, drawing.ends, float(origin[0]), float(origin[1]), float(zoom), inks)
 
 
-def _grid(polygons: list[Array], origin: tuple[float, float], zoom: float) -> list[NDArray[np.int32]]:
-    """`fixed` of many polygons at once."""
-    if not polygons:
-        return []
-    whole, ends = fixed(np.concatenate(polygons), origin, zoom), np.cumsum([len(p) for p in polygons]).tolist()
-    return [whole[i:j] for i, j in zip([0, *ends[:-1]], ends, strict=True)]
-
-
-def shade_table(light: Light) -> Image:
-    """8-bit values in the light -> in a shadow."""
-    return np.rint(np.arange(256) * light.shadow ** (1 / GAMMA)).astype(np.uint8)
+@cache
+def shade_table(shadow: float) -> Image:
+    """8-bit values in the light -> in a shadow that leaves so much of it."""
+    return np.rint(np.arange(256) * shadow ** (1 / GAMMA)).astype(np.uint8)
 
 
 @dataclass(frozen=True)
@@ -309,30 +254,19 @@ def composite(frame: Image, backdrop: Backdrop, poses: Sequence[Drawing], light:
     x0, y0, x1, y1 = max(x0, 0), max(y0, 0), min(x1, width), min(y1, height)
     if x0 >= x1 or y0 >= y1:
         return None
+    from tinylib.synth.filming import filling
+
     rows, columns = slice(y0, y1), slice(x0, x1)
-    before = frame[rows, columns]
-    size = ((x1 - x0) * zoom, (y1 - y0) * zoom)
-    ground = cv2.resize(before, size, interpolation=cv2.INTER_NEAREST)
-    standing = backdrop.cover[rows, columns]
-    table = shade_table(light)
-    drawn = []
-    for pose in poses:
-        canvas = ground.copy() if len(poses) > 1 else ground
-        if pose.shadows:
-            mask = np.zeros(size[::-1], np.uint8)
-            for polygon in _grid(pose.shadows, (x0, y0), zoom):
-                cv2.fillConvexPoly(mask, polygon, 255, cv2.LINE_8, SHIFT)
-            shaded = cv2.max(standing, backdrop.shade[rows, columns])
-            if shaded.any():
-                mask[cv2.resize(shaded, size, interpolation=cv2.INTER_NEAREST) > 127] = 0
-            cv2.copyTo(cv2.LUT(canvas, table), mask, canvas)
-        fill(canvas, pose, (x0, y0), zoom)
-        drawn.append(cv2.resize(canvas, (x1 - x0, y1 - y0), interpolation=cv2.INTER_AREA))
-    after = drawn[0] if len(drawn) == 1 else np.mean(drawn, axis=0).astype(np.uint8)
-    if standing.any():
-        alpha = np.where(backdrop.depth[rows, columns] < poses[0].depth, standing, 0)[..., None] / np.float32(255)
-        after = (before * alpha + after * (1 - alpha)).astype(np.uint8)
-    frame[rows, columns] = after
+    before, cover = frame[rows, columns].copy(), backdrop.cover[rows, columns]
+    shaded, table = cv2.max(cover, backdrop.shade[rows, columns]), shade_table(light.shadow)
+    after = [
+        filling.drawn(
+            before, pose.points, pose.ends, pose.colours, pose.shadow_points, pose.shadow_ends, shaded, table, x0, y0, zoom,
+        )
+        for pose in poses
+    ]  # fmt: skip
+    mean = after[0] if len(after) == 1 else filling.mean_of(after[0], after[1])
+    filling.blend(frame, x0, y0, mean, backdrop.cover, backdrop.depth, poses[0].depth)
     return Patch(x0, y0, x1, y1)
 
 
@@ -342,4 +276,5 @@ def part(pack: Pack, actor: int) -> Pack:
     return Pack(
         pack.ends[limbs], pack.radii[limbs], pack.tint[limbs], pack.corners[panels], pack.paint[panels],
         pack.glow[panels], pack.two_sided[panels], pack.limb_of[limbs], pack.panel_of[panels],
+        by_actor(pack.panel_of[panels]),
     )  # fmt: skip

@@ -104,6 +104,8 @@ class Chain:
 
         rendered: the picture before the sensor, which differs from the empty view only inside `patches`.
         """
+        from tinylib.synth.filming import filling
+
         frame, other = self._buffers  # fresh arrays of this size would cost more in page faults than the arithmetic
         np.copyto(frame, self.still)
         for patch in patches:
@@ -114,17 +116,15 @@ class Chain:
             frame[y0:y1, x0:x1] = seen[y0 - top : y1 - top, x0 - left : x1 - left]
         if self.sensor.wind:
             self.shift = 0.9 * self.shift + self.rng.normal(0, self.sensor.wind * np.sqrt(1 - 0.81), 2)
-            move = np.array(((1, 0, self.shift[0]), (0, 1, self.shift[1])))
-            cv2.warpAffine(frame, move, (self.width, self.height), dst=other, borderMode=cv2.BORDER_REPLICATE)
+            filling.shaken(frame, self.shift[0], self.shift[1], other)
             frame, other = other, frame
         if self.sensor.drift:
             beat = np.sin(2 * np.pi * np.array((0.11, 0.27)) * time / 30 + self.phase).sum() / 2
             cv2.convertScaleAbs(frame, dst=frame, alpha=1 + self.sensor.drift * float(beat) / GAMMA)
         if self.noisy:
             now = int(self.rng.integers(ROLLS))
-            cv2.add(frame, self.hiss[now], dst=other, dtype=cv2.CV_8U)
+            filling.hissed(frame, self.hiss[now], other)
             for patch in patches:  # light has changed there
-                view = slice(patch.y0, patch.y1), slice(patch.x0, patch.x1)
-                other[view] = cv2.add(frame[view], self._noise(frame[view], self.rolls[now][view]), dtype=cv2.CV_8U)
+                filling.noisy(frame, self.sigma, self.rolls[now], other, patch.x0, patch.y0, patch.x1, patch.y1)
             frame = other
         return frame

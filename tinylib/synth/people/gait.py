@@ -6,10 +6,12 @@ Arrays have the time axis first.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.signal import lfilter
 
 from tinylib.synth.places.primitives import Array
 
@@ -51,11 +53,7 @@ def wander(rng: np.random.Generator, n: int, sigma: float, tau: float = 1.5) -> 
     """Ornstein-Uhlenbeck drift of standard deviation `sigma` and time constant `tau` seconds, made smooth."""
     decay = float(np.exp(-1.0 / (tau * FPS)))
     noise = rng.normal(0.0, sigma * np.sqrt(1.0 - decay * decay), n)
-    track = np.empty(n)
-    value = rng.normal(0.0, sigma)
-    for i in range(n):
-        value = decay * value + noise[i]
-        track[i] = value
+    track, _ = lfilter([1.0], [1.0, -decay], noise, zi=[decay * rng.normal(0.0, sigma)])
     return smooth(track, 5.0)
 
 
@@ -96,12 +94,15 @@ class Feet:
     swinging: Array  # (n, 2) 1 while the foot is in the air
 
 
+_Spot = tuple[float, float, float]  # x, y, yaw
+
+
 @dataclass(slots=True)
 class _Swing:
     start: float
     end: float
-    origin: Array  # (3,) x, y, yaw of the flat foot
-    target: Array  # (3,)
+    origin: _Spot  # of the flat foot
+    target: _Spot
 
 
 def footsteps(xy: Array, yaw: Array, *, stature: float, running: bool = False, tempo: float = 1.0) -> Feet:
@@ -121,24 +122,26 @@ def footsteps(xy: Array, yaw: Array, *, stature: float, running: bool = False, t
     half = stature * (0.045 if running else 0.06)  # feet come closer in than the hips
     duty, lead = (0.36, 1.0) if running else (0.59, 0.8)  # a walker lands close and leaves late, over the toe
 
-    def home(foot: int, time: float) -> Array:
+    xs, ys, yaws = path[:, 0].tolist(), path[:, 1].tolist(), turn.tolist()
+    cosines, sines = np.cos(turn).tolist(), np.sin(turn).tolist()
+    back = -0.014 * stature  # the body's weight falls in front of the ankles
+
+    def home(foot: int, time: float) -> _Spot:
         i = min(round(time), last)
-        side = half if foot == 0 else -half
-        back = -0.014 * stature  # the body's weight falls in front of the ankles
-        splay = 0.12 if foot == 0 else -0.12
-        c, s = np.cos(turn[i]), np.sin(turn[i])
-        return np.array([path[i, 0] + c * back - s * side, path[i, 1] + s * back + c * side, turn[i] + splay])
+        side, splay = (half, 0.12) if foot == 0 else (-half, -0.12)
+        c, s = cosines[i], sines[i]
+        return xs[i] + c * back - s * side, ys[i] + s * back + c * side, yaws[i] + splay
 
     swings: list[list[_Swing]] = [[], []]
     place, free = [home(0, 0.0), home(1, 0.0)], [0.0, 0.0]
     time, foot = 0.0, round(xy[0, 0] * 1000) % 2
     while time < last:
-        cadence = tempo * float(np.clip(1.0 + 0.65 * ahead[min(round(time), last)], 1.25, 3.3))
+        cadence = tempo * min(max(1.0 + 0.65 * float(ahead[min(round(time), last)]), 1.25), 3.3)
         step = FPS / cadence
         for candidate in (foot, 1 - foot):
             flight = 2.0 * step * (1.0 - duty)
             target = home(candidate, time + flight + lead * step * duty)
-            moved = float(np.hypot(*(target - place[candidate])[:2]))
+            moved = float(np.hypot(target[0] - place[candidate][0], target[1] - place[candidate][1]))
             if free[candidate] <= time and (moved > 0.05 or abs(target[2] - place[candidate][2]) > 0.22):
                 swings[candidate].append(_Swing(time, time + flight, place[candidate], target))
                 place[candidate], free[candidate] = target, time + flight
@@ -151,34 +154,36 @@ def footsteps(xy: Array, yaw: Array, *, stature: float, running: bool = False, t
     return Feet(ankles, toes, planted, air)
 
 
-def _foot(swings: list[_Swing], start: Array, n: int, stature: float, running: bool) -> tuple[Array, ...]:
+def _foot(swings: list[_Swing], start: _Spot, n: int, stature: float, running: bool) -> tuple[Array, ...]:
     """One foot's ankle and toe (n, 3), planted and in-air masks (n,), from its swings."""
     length, height, sole = 0.115 * stature, 0.039 * stature, 0.012 * stature
-    flat = np.repeat(start[None], n, 0)
+    flat = np.repeat(np.array([start]), n, 0)
     pitch, lift, air = np.zeros(n), np.zeros(n), np.zeros(n)
     frames = np.arange(n, dtype=np.float64)
     from_push, travel = np.zeros(n), np.zeros(n)
+
+    def between(first: float, end: float) -> slice:  # frames from `first` to before `end`
+        return slice(max(math.ceil(first), 0), max(math.ceil(end), 0))
+
     for i, swing in enumerate(swings):
-        flat[frames >= swing.end] = swing.target
-        stride = min(1.0, float(np.hypot(*(swing.target - swing.origin)[:2])) / (0.75 * stature))
+        target, origin = np.array(swing.target), np.array(swing.origin)
+        flat[between(swing.end, n)] = target
+        stride = min(1.0, float(np.hypot(*(target - origin)[:2])) / (0.75 * stature))
         rise, strike = (1.0 if running else 0.9) * stride, (0.1 if running else 0.3) * stride
         stood = swings[i - 1].end if i else 0.0
         window = min(0.45 * (swing.start - stood), 11.0)
-        pushing = (frames >= swing.start - window) & (frames < swing.start)
+        pushing = between(swing.start - window, swing.start)
         pitch[pushing] = rise * minimum_jerk((frames[pushing] - swing.start + window) / max(window, 1e-6))
-        flying = (frames >= swing.start) & (frames < swing.end)
+        flying = between(swing.start, swing.end)
         u = (frames[flying] - swing.start) / (swing.end - swing.start)
-        flat[flying] = swing.origin
         air[flying] = 1.0
         travel[flying] = minimum_jerk(u)
         from_push[flying] = rise
         lift[flying] = (0.16 * stride if running else 0.03 + 0.005 * stride) * stature * np.sin(np.pi * u**0.75)
         pitch[flying] = rise + (-strike - rise) * minimum_jerk(u * 1.1)
-        landing = (frames >= swing.end) & (frames < swing.end + 4.0)
+        landing = between(swing.end, swing.end + 4.0)
         pitch[landing] = -strike * (1.0 - minimum_jerk((frames[landing] - swing.end) / 4.0))
-        goal = np.broadcast_to(swing.target, (len(u), 3))
-        flat[flying, 2] += (goal[:, 2] - swing.origin[2]) * travel[flying]
-        flat[flying, :2] += (goal[:, :2] - swing.origin[:2]) * travel[flying, None]
+        flat[flying] = origin + (target - origin) * travel[flying, None]
     forward = heading(flat[:, 2])
     base = np.concatenate([flat[:, :2], np.full((n, 1), height)], axis=1)
     up = np.array([0.0, 0.0, 1.0])

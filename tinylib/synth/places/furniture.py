@@ -10,6 +10,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from tinylib.synth.filming.render import Pack
 from tinylib.synth.places.primitives import Capsule, Face, Shape
 from tinylib.synth.vehicles.vehicles import DARK, KINDS, Vehicle, paint, parked
 
@@ -24,7 +25,7 @@ class Static:
 
     at: Spot
     radius: float  # m; 0 for what nobody reaches
-    groups: tuple[tuple[Shape, ...], ...]
+    groups: tuple[tuple[Shape, ...] | Pack, ...]
     casts: bool = True  # a shadow
 
 
@@ -131,13 +132,15 @@ def tree(rng: np.random.Generator, spot: Spot, size: float = 1.0) -> Static:
     direction = rng.normal(size=(150, 3))
     direction /= np.linalg.norm(direction, axis=1, keepdims=True)
     place = direction * (rng.random((150, 1)) ** 0.45) * (spread, spread, spread * 1.15) + foot + (0, 0, high * 0.72)
-    leaves: list[Shape] = []
-    for point in place:
-        tone = green * rng.uniform(0.7, 1.35) * (0.75 + 0.25 * (point[2] - high * 0.5) / spread)
-        radius = float(rng.uniform(0.22, 0.5) * spread / 2.2)
-        tint = tuple(float(v) for v in np.clip(tone, 0.005, 1))
-        leaves.append(Capsule(point, point, radius, radius, tint))  # type: ignore[arg-type]
-    return Static(spot, 0.5, ((trunk,), tuple(leaves)))
+    bright, size_of = rng.uniform([(0.7, 0.22)] * 150, [(1.35, 0.5)] * 150).T
+    tone = green * bright[:, None] * (0.75 + 0.25 * (place[:, 2:] - high * 0.5) / spread)
+    radius, none = size_of * spread / 2.2, np.zeros(0)
+    leaves = Pack(
+        np.stack((place, place), axis=1), np.stack((radius, radius), axis=1), np.clip(tone, 0.005, 1),
+        none.reshape(0, 3, 3), none.reshape(0, 3), none, none.astype(bool), np.zeros(150, np.int64),
+        none.astype(np.int64), (),
+    )  # fmt: skip
+    return Static(spot, 0.5, ((trunk,), leaves))
 
 
 def bench(rng: np.random.Generator, spot: Spot, turn: float) -> Static:
@@ -174,16 +177,17 @@ def parked_car(rng: np.random.Generator, spot: Spot, turn: float) -> Static:
     origin, along, across = _frame(spot, turn)
     axes = np.array((along, across, (0.0, 0.0, 1.0)))
 
-    def placed(shape: Shape) -> Shape:
-        shown = colour if shape.colour == _BLANK[dark] else shape.colour
-        if isinstance(shape, Capsule):
-            return replace(shape, a=shape.a @ axes + origin, b=shape.b @ axes + origin, colour=shown)
-        return replace(shape, points=shape.points @ axes + origin, colour=shown)
+    car = _unpainted(name, dark)
+    ends = np.array([point @ axes for point in car.ends.reshape(-1, 3)]).reshape(car.ends.shape) + origin
 
-    return Static(spot, 2.1, (tuple(placed(shape) for shape in _unpainted(name, dark)),))
+    def painted(tints: Array) -> Array:
+        return np.where((tints == _BLANK[dark]).all(1, keepdims=True), colour, tints)
+
+    shown = {"tint": painted(car.tint), "paint": painted(car.paint)}
+    return Static(spot, 2.1, (replace(car, ends=ends, corners=car.corners @ axes + origin, **shown),))
 
 
 @lru_cache
-def _unpainted(name: str, dark: bool) -> tuple[Shape, ...]:
+def _unpainted(name: str, dark: bool) -> Pack:
     """A car at the origin, its paint left blank; what a dark one shows inside differs from a light one."""
-    return tuple(Vehicle(KINDS[name], parked(2), _BLANK[dark]).at(0.0).shapes)
+    return Pack.of([Vehicle(KINDS[name], parked(2), _BLANK[dark]).at(0.0).shapes])

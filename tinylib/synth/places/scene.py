@@ -40,20 +40,16 @@ class Scene:
     def packs(self) -> list[tuple[Static, list[Pack]]]:
         """What stands before the camera, the farthest first, with the shapes of its groups."""
         before = sorted((static for static in self.statics if static.at[1] > 1), key=lambda static: -static.at[1])
-        return [(static, [Pack.of([group]) for group in static.groups]) for static in before]
+        return [(static, [group if isinstance(group, Pack) else Pack.of([group]) for group in static.groups]) for static in before]
 
     @cached_property
     def corners(self) -> tuple[Array, NDArray[np.int64], Array]:
-        """All points of `packs` and their shadows (2, n, 3), where each pack's begin, and its largest limb, m."""
+        """All points of `packs` (n, 3), where each pack's begin and the last ones end, and its largest limb, m."""
         packs = [pack for _, packs in self.packs for pack in packs]
         points = [pack.points() for pack in packs]
         solid = np.concatenate(points) if points else np.zeros((0, 3))
-        first = np.cumsum([0, *(len(p) for p in points[:-1])])
-        return (
-            np.stack((solid, self.light.shadows(solid))),
-            first,
-            np.array([pack.radii.max(initial=0.0) for pack in packs]),
-        )
+        first = np.cumsum([0, *(len(p) for p in points)])
+        return solid, first, np.array([pack.radii.max(initial=0.0) for pack in packs])
 
     def layout(self, x, y):  # type: ignore[no-untyped-def]
         """World ground coordinates -> layout coordinates (p along the rows, q across them)."""
@@ -257,13 +253,11 @@ def _ground(scene: Scene, x: Float, y: Float, foot: Float, tiles: Sequence[Float
 
 def _in_sight(scene: Scene, camera: Camera) -> NDArray[np.bool_]:
     """Which of `scene.packs`, or their shadows, can be in the view, with room to spare: (n,)."""
+    from tinylib.synth.filming import projection
+
     points, first, radii = scene.corners
-    if not len(radii):
-        return np.zeros(0, bool)
-    spots, depth = camera.project(points)
-    room = (8 + radii * camera.f / np.minimum.reduceat(depth.min(0), first))[:, None]
-    low, high = np.minimum.reduceat(spots.min(0), first), np.maximum.reduceat(spots.max(0), first)
-    return np.asarray(((high > -room) & (low < np.array((camera.width, camera.height)) + room)).all(1))
+    slope, width, height = scene.light.slope, float(camera.width), float(camera.height)
+    return np.asarray(projection.in_sight(points, first, radii, slope, camera.numbers, width, height))
 
 
 def paint(scene: Scene, camera: Camera, *, enlarge: int = 2, looks: bool = True) -> Backdrop:
@@ -271,21 +265,29 @@ def paint(scene: Scene, camera: Camera, *, enlarge: int = 2, looks: bool = True)
 
     looks=False leaves colours and shadows black: what stands where is all that placing asks for.
     """
+    from tinylib.synth.filming import filling
+
     big = camera.scaled(enlarge)
     width, height = big.width, big.height
     light = scene.light
     sun_high = float(light.sun[2])
-    tiles = (_tile(scene.seed, 1.15), _tile(scene.seed + 1, 0.35))
+    tiles = (_tile(scene.seed, 1.15), _tile(scene.seed + 1, 0.35)) if looks else ()
     sight = iter(_in_sight(scene, big))
     things = [(static, [draw(pack, big, light) for pack in packs if next(sight)]) for static, packs in scene.packs]
 
     shade = np.zeros((height, width), np.uint8)
-    for static, drawings in things:
-        if static.casts and looks:
-            for polygon in (s for drawing in drawings for s in drawing.shadows):
-                if np.abs(polygon).max() < 30000:
-                    cv2.fillPoly(shade, [fixed(polygon, (0, 0), 1)], 255, cv2.LINE_AA, 4)
-    shade = np.asarray(cv2.GaussianBlur(shade, (0, 0), 0.8 * enlarge), np.uint8)
+    for drawing in (drawing for static, group in things if static.casts and looks for drawing in group):
+        box = drawing.box
+        if box[2] < -2 or box[3] < -2 or box[0] > width + 2 or box[1] > height + 2:
+            continue
+        for polygon in drawing.shadows:
+            (left, top), (right, bottom) = polygon.min(0), polygon.max(0)
+            if right < -2 or bottom < -2 or left > width + 2 or top > height + 2:
+                continue
+            if max(-left, -top, right, bottom) < 30000:
+                cv2.fillPoly(shade, [fixed(polygon, (0, 0), 1)], 255, cv2.LINE_AA, 4)
+    if looks:
+        shade = np.asarray(cv2.GaussianBlur(shade, (0, 0), 0.8 * enlarge), np.uint8)
 
     image = np.zeros((height, width, 3), np.uint8)
     columns = np.arange(width, dtype=np.float32)[None] + 0.5
@@ -305,16 +307,22 @@ def paint(scene: Scene, camera: Camera, *, enlarge: int = 2, looks: bool = True)
         colour = np.where((dz < -2e-3)[..., None], colour * air + haze * (1 - air), sky)
         image[top : top + len(rows)] = 255 * np.clip(colour, 0, 1) ** np.float32(1 / GAMMA)
 
-    depth = np.full((height, width), np.inf, np.float32)
-    for _, drawings in things:
-        for drawing in drawings:
-            if drawing.box[2] < 0 or drawing.box[0] > width or np.abs(drawing.tight).max() > 60000:
-                continue
-            if looks:
-                fill(image, drawing, (0, 0), 1)
-            for polygon in drawing.polygons:
-                cv2.fillConvexPoly(depth, fixed(polygon, (0, 0), 1), drawing.depth, cv2.LINE_8, 4)
-    standing = np.isfinite(depth)
+    shown = [
+        drawing
+        for _, group in things
+        for drawing in group
+        if not (drawing.box[2] < 0 or drawing.box[0] > width or max(map(abs, drawing.tight)) > 60000)
+    ]
+    ids, first = np.zeros((height, width), np.int32), 1  # 0: nothing stands there
+    for drawing in shown:
+        fill(ids, drawing, (0, 0), 1, np.arange(first, first + len(drawing.ends)))
+        first += len(drawing.ends)
+    depths = np.repeat([np.inf, *(d.depth for d in shown)], [1, *(len(d.ends) for d in shown)]).astype(np.float32)
+    if looks and shown:
+        there = ids > 0
+        inks = np.concatenate([np.zeros((1, 3), np.uint8), *(drawing.colours for drawing in shown)])
+        image[there] = inks[ids[there]]
+    near, standing = filling.nearest(ids, depths, enlarge)
     if looks:
         across, down = np.arange(width, dtype=np.float32) - np.float32(big.cx), np.arange(height, dtype=np.float32)
         x, y = np.meshgrid(across, down - np.float32(big.cy))
@@ -322,9 +330,8 @@ def paint(scene: Scene, camera: Camera, *, enlarge: int = 2, looks: bool = True)
         gain = 1 + np.float32(0.035) * speckle * standing
         image = np.clip(image * gain[..., None], 0, 255).astype(np.uint8)
     size = (camera.width, camera.height)
-    near = depth.reshape(camera.height, enlarge, camera.width, enlarge).min((1, 3))
 
     def small(layer: NDArray[np.uint8]) -> NDArray[np.uint8]:
         return np.asarray(cv2.resize(layer, size, interpolation=cv2.INTER_AREA), np.uint8)
 
-    return Backdrop(small(image), near, small(standing.astype(np.uint8) * 255), small(shade))
+    return Backdrop(small(image), near, small(standing * np.uint8(255)), small(shade))
