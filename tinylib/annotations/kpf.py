@@ -11,10 +11,11 @@ from typing import Any
 import yaml
 
 from tinylib.annotations.labels import is_known, video_domain
+from tinylib.annotations.oddities import Oddities
 from tinylib.annotations.tracks import Activity, Box, Track, VideoAnnotation
 from tinylib.errors import AnnotationError
 
-LAST_FRAME = 1_000_000  # nine hours at 30 fps: a larger frame number is a mistake, and would cost memory
+LAST_FRAME = 100_000_000  # 38 days at 30 fps: a larger frame number is a mistake
 LONGEST_GAP = 150  # boxes missing for at most this many frames are interpolated; beyond it the actor was away
 
 # One geometry record a line, as MEVA writes 6,000 of a video: thirty times faster than a YAML parser.
@@ -32,8 +33,8 @@ def read_kpf(activities: str | Path, *, fast: bool = True) -> VideoAnnotation:
 
     Two dialects: one record a line (`act2: {name: 1.0}`), and one YAML list (`act2: !!set {name: null}`). Holes of at
     most 150 frames between two boxes of a track are filled linearly. `fast=False` parses everything as YAML.
-    Raises AnnotationError with file and line; an actor without any box is real in DIVA's files, so its activity is
-    left out with a note.
+    An odd row is left out, or mended where that is plain (a box is cut at the picture's edge), and named in `notes`
+    with file and line; so is an activity whose actor has no box. AnnotationError where a file has no good row.
     """
     activities = Path(activities)
     match = re.fullmatch(r"(.+)([.-])activities\.yml", activities.name)
@@ -41,51 +42,59 @@ def read_kpf(activities: str | Path, *, fast: bool = True) -> VideoAnnotation:
         raise AnnotationError(activities, None, "expected a file named '<video>.activities.yml'")
     video_id, mark = match.groups()
     geometry, types = (activities.with_name(f"{video_id}{mark}{part}.yml") for part in ("geom", "types"))
-    kinds = _kinds(types) if types.exists() else {}
-    boxes = _boxes(geometry, fast)
     notes = [] if types.exists() else [f"{types.name} is missing: kinds of actors are unknown"]
+    kinds = _kinds(types, notes) if types.exists() else {}
+    boxes = _boxes(geometry, fast, notes)
 
-    found: list[Activity] = []
+    listed: list[Activity] = []
     lines: dict[str, int] = {}
-    for line, key, record in _records(activities):
+    odd = Oddities(activities)
+    for line, key, record in _records(activities, odd=odd):
         if key != "act":
             continue
-        activity = _activity(activities, line, record)
-        if activity.id in lines:
-            raise AnnotationError(
-                activities, line, f"activity id2 {activity.id} is already on line {lines[activity.id]}"
-            )
-        lines[activity.id] = line
-        lost = [actor for actor in activity.actors if actor not in boxes]
-        unknown = [actor for actor in lost if kinds and actor not in kinds]
-        if unknown:
-            raise AnnotationError(
-                activities, line, f"actor id1 {unknown[0]} is in neither {geometry.name} nor {types.name}"
-            )
-        if lost:
-            notes.append(f"{activities.name}:{line}: {activity.name} left out, actor {lost[0]} has no geometry")
-        else:
-            found.append(activity)
+        with odd.row():
+            activity = _activity(activities, line, record)
+            if activity.id in lines:
+                raise AnnotationError(
+                    activities, line, f"activity id2 {activity.id} is already on line {lines[activity.id]}"
+                )
+            lines[activity.id] = line
+            lost = [actor for actor in activity.actors if actor not in boxes]
+            unknown = [actor for actor in lost if kinds and actor not in kinds]
+            if unknown:
+                raise AnnotationError(
+                    activities, line, f"actor id1 {unknown[0]} is in neither {geometry.name} nor {types.name}"
+                )
+            if lost:
+                notes.append(f"{activities.name}:{line}: {activity.name} left out, actor {lost[0]} has no geometry")
+            else:
+                listed.append(activity)
+    notes += odd.notes()
     tracks = {key: Track(key, kinds.get(key, ""), filled(track)) for key, track in boxes.items()}
     files = tuple(path for path in (activities, geometry, types) if path.exists())
-    return VideoAnnotation(video_id, video_domain(video_id), tuple(found), tracks, files, tuple(notes))
+    return VideoAnnotation(video_id, video_domain(video_id), tuple(listed), tracks, files, tuple(notes))
 
 
-def read_tracks(geometry: str | Path) -> dict[str, Track]:
-    """The tracks of a geometry file (`X.geom.yml` or `X-geom.yml`) alone, kinds from the types file if it is there."""
+def read_tracks(geometry: str | Path, notes: list[str] | None = None) -> dict[str, Track]:
+    """The tracks of a geometry file (`X.geom.yml` or `X-geom.yml`) alone, kinds from the types file if it is there.
+
+    What was odd is added to `notes`.
+    """
+    notes = [] if notes is None else notes
     geometry = Path(geometry)
     match = re.fullmatch(r"(.+[.-])geom\.yml", geometry.name)
     if not match:
         raise AnnotationError(geometry, None, "expected a file named '<video>.geom.yml'")
     types = geometry.with_name(f"{match[1]}types.yml")
-    kinds = _kinds(types) if types.exists() else {}
-    return {key: Track(key, kinds.get(key, ""), filled(track)) for key, track in _boxes(geometry, True).items()}
+    kinds = _kinds(types, notes) if types.exists() else {}
+    boxes = _boxes(geometry, True, notes)
+    return {key: Track(key, kinds.get(key, ""), filled(track)) for key, track in boxes.items()}
 
 
-def _records(path: Path, fast: bool = False) -> Iterator[tuple[int, str, Any]]:
-    """Line number, key and value of every `- {key: value}` of a KPF file."""
+def _records(path: Path, fast: bool = False, *, odd: Oddities) -> Iterator[tuple[int, str, Any]]:
+    """Line number, key and value of every `- {key: value}` of a KPF file; a line that is no YAML costs itself."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise AnnotationError(path, None, f"cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
@@ -95,8 +104,9 @@ def _records(path: Path, fast: bool = False) -> Iterator[tuple[int, str, Any]]:
         for line, row in rows:
             if fast and (m := _GEOM.fullmatch(row)):
                 yield line, "geom", m.groups()
-            else:
-                yield from _parsed(path, row, line - 1)
+                continue
+            with odd.row(counts=False):
+                yield from list(_parsed(path, row, line - 1))
     else:
         yield from _parsed(path, text, 0)
 
@@ -189,29 +199,41 @@ def _name(path: Path, line: int, record: Any, fields: tuple[str, ...]) -> str:
     return str(best[0])
 
 
-def _kinds(path: Path) -> dict[str, str]:
+def _kinds(path: Path, notes: list[str]) -> dict[str, str]:
     kinds: dict[str, str] = {}
-    for line, key, record in _records(path):
+    odd = Oddities(path)
+    for line, key, record in _records(path, odd=odd):
         if key == "types":
-            kind = _name(path, line, record, ("cset3", "cset2", "obj_type"))
-            kinds[_id(path, line, record, "id1")] = "" if kind in ("Null", "None") else kind.lower()
+            with odd.row():
+                kind = _name(path, line, record, ("cset3", "cset2", "obj_type"))
+                kinds[_id(path, line, record, "id1")] = "" if kind in ("Null", "None") else kind.lower()
+    notes += odd.notes()
     return kinds
 
 
-def _boxes(path: Path, fast: bool) -> dict[str, dict[int, Box]]:
+def _boxes(path: Path, fast: bool, notes: list[str]) -> dict[str, dict[int, Box]]:
     tracks: dict[str, dict[int, Box]] = {}
-    for line, key, record in _records(path, fast):
+    odd = Oddities(path)
+    for line, key, record in _records(path, fast, odd=odd):
         if key != "geom":
             continue
-        if isinstance(record, tuple):
-            actor, frame, numbers = record[0], _frame(path, line, int(record[1])), record[2:]
-        else:
-            actor, frame = _id(path, line, record, "id1"), _frame(path, line, _field(path, line, record, "ts0"))
-            numbers = tuple(str(_field(path, line, record, "g0")).split())
-        track = tracks.setdefault(actor, {})
-        box = _box(path, line, numbers)
-        if track.setdefault(frame, box) != box:
-            raise AnnotationError(path, line, f"track {actor} has two different boxes on frame {frame}")
+        with odd.row():
+            if isinstance(record, tuple):
+                actor, frame, numbers = record[0], _frame(path, line, int(record[1])), record[2:]
+            else:
+                actor, frame = _id(path, line, record, "id1"), _frame(path, line, _field(path, line, record, "ts0"))
+                numbers = tuple(str(_field(path, line, record, "g0")).split())
+            box = _box(path, line, numbers)
+            if min(box) < 0:
+                cut = max(box[0], 0.0), max(box[1], 0.0), box[2], box[3]
+                if cut[0] >= cut[2] or cut[1] >= cut[3]:
+                    raise AnnotationError(path, line, f"box {' '.join(numbers)} is outside the picture")
+                odd.mend(line, f"box {' '.join(numbers)} is cut at the picture's edge")
+                box = cut
+            track = tracks.setdefault(actor, {})
+            if track.setdefault(frame, box) != box:
+                raise AnnotationError(path, line, f"track {actor} has two different boxes on frame {frame}")
+    notes += odd.notes()
     return tracks
 
 
@@ -220,8 +242,8 @@ def _box(path: Path, line: int, numbers: tuple[str, ...]) -> Box:
         x0, y0, x1, y1 = map(float, numbers)
     except ValueError:
         raise AnnotationError(path, line, f"expected 'g0: x0 y0 x1 y1', got {' '.join(numbers)!r}") from None
-    if not (0 <= x0 < x1 < 1e5 and 0 <= y0 < y1 < 1e5):  # NaN fails too
-        raise AnnotationError(path, line, f"expected 0 <= x0 < x1 and 0 <= y0 < y1, got {' '.join(numbers)}")
+    if not (-1e5 < x0 < x1 < 1e5 and -1e5 < y0 < y1 < 1e5):  # NaN fails too
+        raise AnnotationError(path, line, f"expected x0 < x1 and y0 < y1, got {' '.join(numbers)}")
     return x0, y0, x1, y1
 
 

@@ -118,7 +118,9 @@ def find_tracks(
 ) -> tuple[dict[str, Track], list[str]]:
     """The tracks of a file of boxes, or else what moves; and remarks. DataError where there is none."""
     if boxes is not None:
-        return within(read_boxes(boxes), info.frames, info.width, info.height, boxes), []
+        remarks: list[str] = []
+        tracks = within(read_boxes(boxes, remarks), info.frames, info.width, info.height, boxes, remarks)
+        return tracks, remarks
     found = propose(video, config)
     if not found.tracks:
         raise DataError(f"{video}: nothing in it moves about (boxes of your own can be given)")
