@@ -108,8 +108,16 @@ class _Puppets:
     def shaped(self, points: Array) -> Pack:
         still = self.still
         return Pack(
-            points[self.limbs], still.radii, still.tint, points[self.panels], still.paint, still.glow, still.two_sided,
-            still.limb_of, still.panel_of, still.panels_by_actor,
+            points[self.limbs],
+            still.radii,
+            still.tint,
+            points[self.panels],
+            still.paint,
+            still.glow,
+            still.two_sided,
+            still.limb_of,
+            still.panel_of,
+            still.panels_by_actor,
         )
 
 

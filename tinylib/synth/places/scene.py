@@ -40,7 +40,10 @@ class Scene:
     def packs(self) -> list[tuple[Static, list[Pack]]]:
         """What stands before the camera, the farthest first, with the shapes of its groups."""
         before = sorted((static for static in self.statics if static.at[1] > 1), key=lambda static: -static.at[1])
-        return [(static, [group if isinstance(group, Pack) else Pack.of([group]) for group in static.groups]) for static in before]
+        return [
+            (static, [group if isinstance(group, Pack) else Pack.of([group]) for group in static.groups])
+            for static in before
+        ]
 
     @cached_property
     def corners(self) -> tuple[Array, NDArray[np.int64], Array]:
