@@ -175,7 +175,8 @@ def planes(frame: Image) -> Image:
     from tinylib.synth.filming import planes as conversion
 
     out = np.empty((frame.shape[0] * 3 // 2, frame.shape[1]), np.uint8)
-    conversion.planar(*cv2.split(frame), out)
+    red, green, blue = cv2.split(frame)
+    conversion.planar(red, green, blue, out)
     return out
 
 

@@ -16,10 +16,10 @@ FINE = 12  # from the sixteenths of the corners to those bits
 
 
 @intrinsic
-def _fused(_context, a, b, c):  # type: ignore[no-untyped-def]
+def _fused(_context, a, b, c):
     """a * b + c in single precision, rounded once."""
 
-    def generate(_context, builder: ir.IRBuilder, _signature, arguments):  # type: ignore[no-untyped-def]
+    def generate(_context, builder: ir.IRBuilder, _signature, arguments):
         return builder.fma(*arguments)
 
     return types.float32(types.float32, types.float32, types.float32), generate
@@ -64,7 +64,7 @@ def _clipped(width: int, height: int, x1: int, y1: int, x2: int, y2: int) -> tup
 
 
 @njit(cache=True)
-def _line(canvas, x1, y1, x2, y2, ink):  # type: ignore[no-untyped-def]
+def _line(canvas, x1, y1, x2, y2, ink):
     """cv2's 8-connected line between points in 16 fractional bits."""
     height, width = canvas.shape
     inside, x1, y1, x2, y2 = _clipped(width << 16, height << 16, x1, y1, x2, y2)
@@ -105,7 +105,7 @@ def _line(canvas, x1, y1, x2, y2, ink):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def fill_convex(canvas, corners, ink):  # type: ignore[no-untyped-def]
+def fill_convex(canvas, corners, ink):
     """Fill a polygon (k, 2) with corners in sixteenths of a pixel, as cv2.fillConvexPoly(..., LINE_8, 4) does."""
     height, width = canvas.shape
     count = len(corners)
@@ -179,7 +179,7 @@ def fill_convex(canvas, corners, ink):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def fill_grid(canvas, points, ends, x0, y0, zoom, inks):  # type: ignore[no-untyped-def]
+def fill_grid(canvas, points, ends, x0, y0, zoom, inks):
     """Fill polygons (one after another in `points`, each up to its place in `ends`) on an enlarged canvas."""
     corners = np.empty((len(points), 2), np.int64)
     for i in range(len(points)):
@@ -192,7 +192,7 @@ def fill_grid(canvas, points, ends, x0, y0, zoom, inks):  # type: ignore[no-unty
 
 
 @njit(cache=True)
-def _spans(corners, zoom, left, right):  # type: ignore[no-untyped-def]
+def _spans(corners, zoom, left, right):
     """Widen the columns (small pixels) of every row that a polygon on the enlarged canvas can touch."""
     x0, y0 = corners[:, 0].min() // 16 // zoom - 1, corners[:, 1].min() // 16 // zoom - 1
     x1, y1 = corners[:, 0].max() // 16 // zoom + 2, corners[:, 1].max() // 16 // zoom + 2
@@ -201,8 +201,8 @@ def _spans(corners, zoom, left, right):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _shrunk(before, canvas, colours, table, shaded, zoom, left, right):  # type: ignore[no-untyped-def]
-    """The enlarged canvas of inks (0: nothing, 1: shadow, 2 and on: polygons) over `before`, averaged down as cv2 does."""
+def _shrunk(before, canvas, colours, table, shaded, zoom, left, right):
+    """The enlarged canvas of inks (0: nothing, 1: shadow, 2 on: polygons) over `before`, averaged down as cv2 does."""
     height, width = before.shape[:2]
     out = before.copy()
     scale = np.float32(1.0) / np.float32(zoom * zoom)
@@ -235,7 +235,7 @@ def _shrunk(before, canvas, colours, table, shaded, zoom, left, right):  # type:
 
 
 @njit(cache=True)
-def drawn(before, points, ends, colours, shadow_points, shadow_ends, shaded, table, x0, y0, zoom):  # type: ignore[no-untyped-def]
+def drawn(before, points, ends, colours, shadow_points, shadow_ends, shaded, table, x0, y0, zoom):
     """One pose over `before` (h, w, 3), whose first pixel is (x0, y0): enlarged, filled, averaged down."""
     height, width = before.shape[:2]
     canvas = np.zeros((height * zoom, width * zoom), np.int16)
@@ -257,7 +257,7 @@ def drawn(before, points, ends, colours, shadow_points, shadow_ends, shaded, tab
 
 
 @njit(cache=True)
-def mean_of(one, other):  # type: ignore[no-untyped-def]
+def mean_of(one, other):
     """The mean of two pictures, rounded down."""
     out = np.empty_like(one)
     for y in range(one.shape[0]):
@@ -268,7 +268,7 @@ def mean_of(one, other):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def blend(frame, x0, y0, after, cover, depth, near):  # type: ignore[no-untyped-def]
+def blend(frame, x0, y0, after, cover, depth, near):
     """Put `after` into the frame, behind what stands nearer than `near` metres."""
     distance = np.float32(near)
     for y in range(after.shape[0]):
@@ -286,7 +286,7 @@ def blend(frame, x0, y0, after, cover, depth, near):  # type: ignore[no-untyped-
 
 
 @njit(cache=True)
-def nearest(ids, depths, enlarge):  # type: ignore[no-untyped-def]
+def nearest(ids, depths, enlarge):
     """The least depth in each block of an enlarged map of inks (0: nothing), and where there is an ink (0 or 1)."""
     height, width = ids.shape[0] // enlarge, ids.shape[1] // enlarge
     near, standing = np.empty((height, width), np.float32), np.zeros(ids.shape, np.uint8)
@@ -303,7 +303,7 @@ def nearest(ids, depths, enlarge):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def hissed(frame, hiss, out):  # type: ignore[no-untyped-def]
+def hissed(frame, hiss, out):
     """frame + hiss, kept within 0 to 255 (all of one size)."""
     pixels, noise, to = frame.reshape(-1), hiss.reshape(-1), out.reshape(-1)
     for i in range(pixels.size):
@@ -311,7 +311,7 @@ def hissed(frame, hiss, out):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def noisy(frame, sigma, roll, out, x0, y0, x1, y1):  # type: ignore[no-untyped-def]
+def noisy(frame, sigma, roll, out, x0, y0, x1, y1):
     """A part of the frame with noise as strong as its light makes it: sigma in sixteenths, roll in 1/32."""
     for y in range(y0, y1):
         for x in range(x0, x1):
@@ -322,7 +322,7 @@ def noisy(frame, sigma, roll, out, x0, y0, x1, y1):  # type: ignore[no-untyped-d
 
 
 @njit(cache=True)
-def shaken(frame, dx, dy, out):  # type: ignore[no-untyped-def]
+def shaken(frame, dx, dy, out):
     """The frame (H, W, 3) moved by less than a pixel, as cv2.warpAffine does it (bilinear, borders repeated)."""
     height, width, channels = frame.shape
     left, above = np.float32(-dx), np.float32(-dy)

@@ -13,7 +13,7 @@ LUMA, BLUENESS, REDNESS = (8414, 16519, 3208), (-4865, -9528, 14392), (14392, -1
 
 
 @njit(cache=True)
-def _chroma(red, green, blue, weights, out):  # type: ignore[no-untyped-def]
+def _chroma(red, green, blue, weights, out):
     """One chroma row (W / 2), in 1/128, of one picture row."""
     r, g, b = np.int32(weights[0]), np.int32(weights[1]), np.int32(weights[2])
     half = np.int32((256 << 15) + (1 << 9))
@@ -25,7 +25,7 @@ def _chroma(red, green, blue, weights, out):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def planar(red, green, blue, out):  # type: ignore[no-untyped-def]
+def planar(red, green, blue, out):
     """The channels (H, W) of a frame of even sides as yuv420p: Y, U and V one after another in out (3 H / 2, W)."""
     height, width = red.shape
     ry, gy, by = np.int32(LUMA[0]), np.int32(LUMA[1]), np.int32(LUMA[2])

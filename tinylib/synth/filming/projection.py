@@ -18,17 +18,17 @@ GAMMA = 2.2
 
 
 @intrinsic
-def _fused(_context, a, b, c):  # type: ignore[no-untyped-def]
+def _fused(_context, a, b, c):
     """a * b + c, rounded once: how BLAS sums a product of matrices."""
 
-    def generate(_context, builder: ir.IRBuilder, _signature, arguments):  # type: ignore[no-untyped-def]
+    def generate(_context, builder: ir.IRBuilder, _signature, arguments):
         return builder.fma(*arguments)
 
     return types.float64(types.float64, types.float64, types.float64), generate
 
 
 @njit(cache=True)
-def _seen(x, y, z, view):  # type: ignore[no-untyped-def]
+def _seen(x, y, z, view):
     """`Camera.project` of one point: (u, v, depth)."""
     f, height, sine, cosine, cx, cy, k1 = view
     dz = z - height
@@ -39,8 +39,8 @@ def _seen(x, y, z, view):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def projected(ends, corners, sun, slope, casts, view):  # type: ignore[no-untyped-def]
-    """Limbs (n, 2, 3) and panels (m, k, 3) as (u, v, depth); the same of their shadows and of points sunward of limbs."""
+def projected(ends, corners, sun, slope, casts, view):
+    """Limbs (n, 2, 3) and panels (m, k, 3) as (u, v, depth); the same of shadows and of points sunward of limbs."""
     n, m, k = len(ends), corners.shape[0], corners.shape[1]
     limbs, tips, panels = np.empty((n, 2, 3)), np.empty((n, 2)), np.empty((m, k, 3))
     cast_limbs, cast_panels = np.empty((n if casts else 0, 2, 3)), np.empty((m if casts else 0, k, 2), np.float32)
@@ -68,7 +68,7 @@ def projected(ends, corners, sun, slope, casts, view):  # type: ignore[no-untype
 
 
 @njit(cache=True)
-def _stadium(out, ax, ay, bx, by, ra, rb):  # type: ignore[no-untyped-def]
+def _stadium(out, ax, ay, bx, by, ra, rb):
     """The hull of two circles as 14 corners (see `render.stadiums`)."""
     dx, dy = bx - ax, by - ay
     length = np.hypot(dx, dy)
@@ -89,7 +89,7 @@ def _stadium(out, ax, ay, bx, by, ra, rb):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _lit(colour, facing, depth, sunlit, emission, light, out):  # type: ignore[no-untyped-def]
+def _lit(colour, facing, depth, sunlit, emission, light, out):
     """`Light.lit` of one colour."""
     power, ambient, _, visibility, haze = light
     strength = ambient + power * sunlit * min(max(facing, 0.0), 1.0) + emission
@@ -100,7 +100,7 @@ def _lit(colour, facing, depth, sunlit, emission, light, out):  # type: ignore[n
 
 
 @njit(cache=True)
-def _holds(panel, x, y):  # type: ignore[no-untyped-def]
+def _holds(panel, x, y):
     """Whether a convex polygon on the image holds a point."""
     k = len(panel)
     plus = minus = True
@@ -115,7 +115,7 @@ def _holds(panel, x, y):  # type: ignore[no-untyped-def]
 
 @njit(cache=True)
 def arranged(ends, radii, tint, corners, paint, glow, two_sided, limb_of, panel_of, limbs, tips, panels, far, farthest,
-             cast_limbs, light, sun, height, f, sunlit, shrink):  # type: ignore[no-untyped-def]  # fmt: skip
+             cast_limbs, light, sun, height, f, sunlit, shrink):  # fmt: skip
     """Limbs and panels as polygons, back to front, with their colours; and the limbs' shadows (see `render.draw`).
 
     farthest: panels by falling distance. Returns points, ends, colours, owners, shadow points and the mean depth.
@@ -222,7 +222,7 @@ def arranged(ends, radii, tint, corners, paint, glow, two_sided, limb_of, panel_
 
 
 @njit(cache=True)
-def bounds(points, shadows):  # type: ignore[no-untyped-def]
+def bounds(points, shadows):
     """The box of points (n, 2), zeros where there are none, and that of points and shadows: two of four numbers."""
     x0 = y0 = np.inf
     x1 = y1 = -np.inf
@@ -237,7 +237,7 @@ def bounds(points, shadows):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def outlined(ends, radii, corners, view):  # type: ignore[no-untyped-def]
+def outlined(ends, radii, corners, view):
     """The tight box (4) of a pose and its mean depth."""
     box = np.array((np.inf, np.inf, -np.inf, -np.inf))
     total = 0.0
@@ -258,7 +258,7 @@ def outlined(ends, radii, corners, view):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def stretch(points, slope, view):  # type: ignore[no-untyped-def]
+def stretch(points, slope, view):
     """The box (4) of points (n, 3) and of their shadows on the ground, and the least depth among them."""
     box = np.array((np.inf, np.inf, -np.inf, -np.inf))
     least = np.inf
@@ -275,7 +275,7 @@ def stretch(points, slope, view):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def travel(before, after, view):  # type: ignore[no-untyped-def]
+def travel(before, after, view):
     """How far on the image, along an axis, the fastest of points (n, 3) goes."""
     most = 0.0
     for i in range(len(before)):
@@ -286,7 +286,7 @@ def travel(before, after, view):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def posed(tracks, time, first, joints, weights, turn, shift):  # type: ignore[no-untyped-def]
+def posed(tracks, time, first, joints, weights, turn, shift):
     """Points (n, 3) in the world at `time`: each a weighted sum of joints (its part of `joints` and `weights`)."""
     last = len(tracks) - 1
     time = min(max(time, 0.0), float(last))
@@ -305,7 +305,7 @@ def posed(tracks, time, first, joints, weights, turn, shift):  # type: ignore[no
 
 
 @njit(cache=True)
-def in_sight(points, first, radii, slope, view, width, height):  # type: ignore[no-untyped-def]
+def in_sight(points, first, radii, slope, view, width, height):
     """Which groups of points (group i from first[i] to first[i + 1]), or their shadows, can be in the view."""
     out = np.zeros(len(radii), np.bool_)
     for i in range(len(radii)):
@@ -317,7 +317,7 @@ def in_sight(points, first, radii, slope, view, width, height):  # type: ignore[
 
 
 @njit(cache=True)
-def framed(points, reach, first, turn, shift, view):  # type: ignore[no-untyped-def]
+def framed(points, reach, first, turn, shift, view):
     """Boxes (k, 4) of the moments of a turned and shifted outline, and the depth (k) of the first point of each.
 
     points: (n, 3) of all moments, moment i from first[i] to first[i + 1]; reach: (n) radius of each, m.
@@ -342,7 +342,7 @@ def framed(points, reach, first, turn, shift, view):  # type: ignore[no-untyped-
 
 
 @njit(cache=True)
-def longest(boxes, firsts, lasts):  # type: ignore[no-untyped-def]
+def longest(boxes, firsts, lasts):
     """The longer side of what boxes firsts[i] to lasts[i] cover, for every i."""
     out = np.empty(len(firsts))
     for i in range(len(firsts)):

@@ -261,7 +261,8 @@ def composite(frame: Image, backdrop: Backdrop, poses: Sequence[Drawing], light:
     shaded, table = cv2.max(cover, backdrop.shade[rows, columns]), shade_table(light.shadow)
     after = [
         filling.drawn(
-            before, pose.points, pose.ends, pose.colours, pose.shadow_points, pose.shadow_ends, shaded, table, x0, y0, zoom,
+            before, pose.points, pose.ends, pose.colours, pose.shadow_points, pose.shadow_ends, shaded, table,
+            x0, y0, zoom,
         )
         for pose in poses
     ]  # fmt: skip

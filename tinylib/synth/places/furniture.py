@@ -183,8 +183,8 @@ def parked_car(rng: np.random.Generator, spot: Spot, turn: float) -> Static:
     def painted(tints: Array) -> Array:
         return np.where((tints == _BLANK[dark]).all(1, keepdims=True), colour, tints)
 
-    shown = {"tint": painted(car.tint), "paint": painted(car.paint)}
-    return Static(spot, 2.1, (replace(car, ends=ends, corners=car.corners @ axes + origin, **shown),))
+    tint, coat = painted(car.tint), painted(car.paint)
+    return Static(spot, 2.1, (replace(car, ends=ends, corners=car.corners @ axes + origin, tint=tint, paint=coat),))
 
 
 @lru_cache

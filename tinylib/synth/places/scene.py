@@ -331,7 +331,7 @@ def paint(scene: Scene, camera: Camera, *, enlarge: int = 2, looks: bool = True)
         x, y = np.meshgrid(across, down - np.float32(big.cy))
         speckle = _look(tiles[1], x, y, 1600.0 / big.f)
         gain = 1 + np.float32(0.035) * speckle * standing
-        image = np.clip(image * gain[..., None], 0, 255).astype(np.uint8)
+        image = np.clip(image * np.expand_dims(gain, -1), 0, 255).astype(np.uint8)
     size = (camera.width, camera.height)
 
     def small(layer: NDArray[np.uint8]) -> NDArray[np.uint8]:
