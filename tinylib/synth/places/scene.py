@@ -274,7 +274,7 @@ def paint(scene: Scene, camera: Camera, *, enlarge: int = 2, looks: bool = True)
     width, height = big.width, big.height
     light = scene.light
     sun_high = float(light.sun[2])
-    tiles = (_tile(scene.seed, 1.15), _tile(scene.seed + 1, 0.35)) if looks else ()
+    tiles: tuple[Float, ...] = (_tile(scene.seed, 1.15), _tile(scene.seed + 1, 0.35)) if looks else ()
     sight = iter(_in_sight(scene, big))
     things = [(static, [draw(pack, big, light) for pack in packs if next(sight)]) for static, packs in scene.packs]
 
