@@ -99,11 +99,11 @@ LESSONS: dict[str, Lesson] = {
     ),
     "r3d18_narrow": Lesson(model="r3d18", options=NARROW | {"stem_channels": 8}, sizes=(24, 28), epochs=3, lr=3e-3),
     "r3d50_2018_narrow": Lesson(
-        model="r3d50_2018", options=SHALLOW | NARROW | {"stem_channels": 8}, sizes=(24, 28), epochs=3, lr=3e-3
+        model="r3d50_2018", options=SHALLOW | NARROW | {"stem_channels": 8}, sizes=(24, 28), epochs=2, lr=3e-3
     ),
     "r2plus1d50_narrow": Lesson(model="r2plus1d50", options=SHALLOW | NARROW, sizes=(24, 28), epochs=3, lr=3e-3),
     "wrn50_narrow": Lesson(
-        model="wrn50", options=SHALLOW | NARROW | {"stem_channels": 8}, sizes=(24, 28), epochs=3, lr=3e-3
+        model="wrn50", options=SHALLOW | NARROW | {"stem_channels": 8}, sizes=(24, 28), epochs=2, lr=3e-3
     ),
     "foreground_x4": Lesson(model="foreground", options={"channels": 8, "scale": 4}, epochs=3, batch=8, lr=2e-3),
     "dvsr_x4": Lesson(
