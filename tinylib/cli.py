@@ -45,6 +45,7 @@ def build(args: argparse.Namespace) -> int:
         dry_run=args.dry_run,
         workers=args.workers,
         scheduler=args.scheduler,
+        replace=args.replace,
     )
     for file, reason in report.quarantined:
         print(f"{file}: {reason}", file=sys.stderr)
@@ -189,6 +190,7 @@ def parser() -> argparse.ArgumentParser:
     cut.add_argument("--videos", type=_folder, metavar="DIR")
     cut.add_argument("--out", type=Path, required=True, metavar="DIR")
     cut.add_argument("--dry-run", action="store_true", help="write the index alone; needs no video")
+    cut.add_argument("--replace", action="store_true", help="set aside what lies in DIR and is not of this build")
     _scaling(cut)
 
     verify = command("check", check, "verify a dataset; exit 1 and a list if anything is wrong")
