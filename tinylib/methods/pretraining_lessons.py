@@ -106,10 +106,17 @@ LESSONS: dict[str, Lesson] = {
         model="wrn50", options=SHALLOW | NARROW | {"stem_channels": 8}, sizes=(24, 28), epochs=2, lr=3e-3
     ),
     "foreground_x4": Lesson(model="foreground", options={"channels": 8, "scale": 4}, epochs=3, batch=8, lr=2e-3),
+    "dvsr_x2": Lesson(
+        model="dvsr",
+        options={"scale": 2, "channels": 8, "growth": 4, "blocks": 2, "global_skip": True},
+        epochs=5,
+        batch=8,
+        lr=2e-3,
+    ),
     "dvsr_x4": Lesson(
         model="dvsr",
         options={"scale": 4, "channels": 8, "growth": 4, "blocks": 2, "global_skip": True},
-        epochs=10,
+        epochs=5,
         batch=8,
         lr=2e-3,
     ),
