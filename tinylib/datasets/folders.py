@@ -200,7 +200,7 @@ def read_weizmann(root: str | Path, split: str, *, fold: int = 1) -> Index:
     if split not in ("train", "test"):
         raise UsageError(f"split {split!r}: Weizmann, one subject out, has 'train' and 'test'")
     paths = video_files(root)
-    matches = [(path, re.fullmatch(r"([^_]+)_([A-Za-z]+)\d*", Path(path).stem)) for path in paths]
+    matches = [(path, re.fullmatch(r"([^_]+)_(wave[12]|[A-Za-z]+)\d*", Path(path).stem)) for path in paths]
     odd = [path for path, match in matches if match is None]
     named = [(path, match[0], match[1], match[2]) for path, match in matches if match]
     classes = tuple(sorted({action for *_, action in named}))
