@@ -13,7 +13,7 @@ from tinylib.errors import AnnotationError, DataError, UsageError
 
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".wmv")
 _TEXTS = (".json", ".jsonl", ".txt", ".yml", ".yaml", ".csv", ".tsv", ".xml", ".md", ".html", ".py", ".ipynb", ".log")
-_ARRAYS = (
+_ARRAYS = (".npy", ".npz", ".pt", ".pth", ".pkl", ".h5", ".safetensors", ".store", ".zip", ".gz", ".tar", ".pdf")
     ".npy",
     ".npz",
     ".pt",
