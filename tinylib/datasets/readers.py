@@ -14,20 +14,6 @@ from tinylib.errors import AnnotationError, DataError, UsageError
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".wmv")
 _TEXTS = (".json", ".jsonl", ".txt", ".yml", ".yaml", ".csv", ".tsv", ".xml", ".md", ".html", ".py", ".ipynb", ".log")
 _ARRAYS = (".npy", ".npz", ".pt", ".pth", ".pkl", ".h5", ".safetensors", ".store", ".zip", ".gz", ".tar", ".pdf")
-    ".npy",
-    ".npz",
-    ".pt",
-    ".pth",
-    ".pkl",
-    ".h5",
-    ".safetensors",
-    ".store",
-    ".zip",
-    ".gz",
-    ".tar",
-    ".rar",
-    ".pdf",
-)
 _PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".heic", ".avif", ".svg")
 _SOUNDS = (".m4a", ".mp3", ".wav", ".ogg", ".oga")  # they and pictures share containers with video
 NOT_VIDEO = frozenset(_TEXTS + _ARRAYS + _PICTURES + _SOUNDS)  # what is not opened to see whether it is one

@@ -139,7 +139,8 @@ def one_of_each_group(
 def group_prior(decisions: Decisions, scores: ArrayLike, classes: Sequence[str], domains: Sequence[str]) -> Decisions:
     """`one_of_each_group` with `labels.GROUPS`, without those that the long windows of MEVA clips break.
 
-    Clips of an unknown domain ("") may be MEVA's and are treated as such. Groups of which fewer than two classes are there say nothing.
+    Clips of an unknown domain ("") may be MEVA's and are treated as such. Groups of which fewer than two classes are
+    there say nothing.
     """
     from tinylib.annotations.labels import GROUPS, GROUPS_OFF_FOR_MEVA
 
