@@ -1,12 +1,15 @@
 """Worker processes: a script that would start them again in each of them is told so, in one line, before any starts."""
 
+import os
+import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from tinylib import workers
-from tinylib.errors import UsageError
+from tinylib.errors import UsageError, WorkerKilled
 
 
 def die_once(number: int, folder: str) -> int:
