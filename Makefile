@@ -5,11 +5,13 @@ PROFILE ?= demo
 BIN := $(VENV)/bin
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help reports test check lab clean
+.PHONY: help reports test quick soak check lab clean
 
 help:
 	@echo "make reports   run every notebook and render it: reports/$(PROFILE)/index.html (PROFILE=smoke|demo|full)"
 	@echo "make test      lint, types and all tests"
+	@echo "make quick     lint and the tests of the rooms that need no network and no film"
+	@echo "make soak      the long tests: kills at twenty moments, a thousand odd inputs a kind"
 	@echo "make check     lint and types only"
 	@echo "make lab       JupyterLab on notebooks/"
 
@@ -35,6 +37,13 @@ check: $(VENV)/.installed-dev
 
 test: check
 	$(BIN)/python -m pytest
+
+quick: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/python -m pytest -m "not slow and not soak" tests/datasets tests/annotations tests/settings tests/test_directions.py
+
+soak: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -m soak
 
 lab: $(VENV)/.installed
 	$(BIN)/jupyter lab notebooks

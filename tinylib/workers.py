@@ -1,4 +1,4 @@
-"""Worker processes: how many cores there are, a dask client on this machine or elsewhere, and a script that forgets."""
+"""Worker processes: how many cores there are, one pool for all that is spread, dask, and a script that forgets."""
 
 from __future__ import annotations
 
@@ -6,15 +6,25 @@ import ast
 import logging
 import os
 import sys
-from collections.abc import Iterator
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from multiprocessing import connection, get_context, parent_process
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from tinylib.errors import UsageError
+from tinylib.errors import UsageError, WorkerKilled
 
 if TYPE_CHECKING:
     import torch
+
+Result = TypeVar("Result")
+Item = TypeVar("Item", bound=tuple[Any, ...])
+AHEAD = 2  # items a worker that are handed out before their turn
+_shared: tuple[Any, ...] = ()  # of a worker process: what every item needs
 
 
 def cores() -> int:
@@ -39,6 +49,183 @@ def connect(scheduler: str | None, workers: int, *, processes: bool = True) -> I
     local = {"threads_per_worker": 1, "dashboard_address": ":0", "silence_logs": "ERROR"}
     with LocalCluster(n_workers=workers, processes=processes, **local) as cluster, Client(cluster) as client:
         yield client
+
+
+def in_order(
+    function: Callable[..., Result],
+    items: Iterable[Item],
+    workers: int,
+    *,
+    scheduler: str | None = None,
+    shared: tuple[Any, ...] = (),
+    name: Callable[[Item], str] = str,
+) -> Iterator[Result]:
+    """`function(*shared, *item)` of every item, in order, two a worker in advance; as `as_finished`, and it raises."""
+    for _, result in _outcomes(function, items, workers, scheduler, shared, name, ordered=True):
+        yield result()
+
+
+def as_finished(
+    function: Callable[..., Result],
+    items: Iterable[Item],
+    workers: int,
+    *,
+    scheduler: str | None = None,
+    shared: tuple[Any, ...] = (),
+    name: Callable[[Item], str] = str,
+) -> Iterator[tuple[Item, Callable[[], Result]]]:
+    """Every item with a function that gives its result, or raises what it raised, in the order in which they end.
+
+    workers: processes of this machine (0, 1: this process); scheduler: address of a dask scheduler instead. shared:
+    arguments that travel once to each process. A process that is killed, for want of memory say, is replaced, and what
+    it may have held is tried once more, alone; the item that ends its process again is a WorkerKilled with its name.
+    """
+    return _outcomes(function, items, workers, scheduler, shared, name, ordered=False)
+
+
+def _outcomes(
+    function: Callable[..., Result],
+    items: Iterable[Item],
+    workers: int,
+    scheduler: str | None,
+    shared: tuple[Any, ...],
+    name: Callable[[Item], str],
+    *,
+    ordered: bool,
+) -> Iterator[tuple[Item, Callable[[], Result]]]:
+    if scheduler is not None:
+        yield from _on_dask(function, items, scheduler, shared, name, ordered=ordered)
+    elif workers <= 1:
+        for item in items:
+            yield item, lambda item=item: function(*shared, *item)  # type: ignore[misc]
+    else:
+        check_guard()
+        yield from _on_processes(function, items, workers, shared, name, ordered=ordered)
+
+
+def _on_processes(
+    function: Callable[..., Result],
+    items: Iterable[Item],
+    workers: int,
+    shared: tuple[Any, ...],
+    name: Callable[[Item], str],
+    *,
+    ordered: bool,
+) -> Iterator[tuple[Item, Callable[[], Result]]]:
+    pool = _pool(workers, shared)
+    waiting: deque[tuple[Item, Future[Result]]] = deque()
+    rest = iter(items)
+    more = True
+    try:
+        while True:
+            while more and len(waiting) < (1 + AHEAD) * workers:
+                item = next(rest, None)
+                more = item is not None
+                if item is not None:
+                    try:
+                        waiting.append((item, pool.submit(_call, function, item)))
+                    except BrokenProcessPool as error:
+                        lost: Future[Result] = Future()
+                        lost.set_exception(error)
+                        waiting.append((item, lost))
+                        break
+            if not waiting:
+                return
+            wait([future for _, future in list(waiting)[: 1 if ordered else None]], return_when=FIRST_COMPLETED)
+            if any(_broken(future) for _, future in waiting):
+                pool.shutdown()
+                waiting = deque((item, _again(function, item, future, shared, name)) for item, future in waiting)
+                pool = _pool(workers, shared)
+            place = next(i for i, (_, future) in enumerate(waiting) if future.done())
+            item, future = waiting[place]
+            del waiting[place]
+            yield item, future.result
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _again(
+    function: Callable[..., Result],
+    item: Item,
+    future: Future[Result],
+    shared: tuple[Any, ...],
+    name: Callable[[Item], str],
+) -> Future[Result]:
+    """The item's future, or where its process may have been killed that of a second try in a process of its own."""
+    if not _broken(future):
+        return future
+    with _pool(1, shared) as pool:
+        second = pool.submit(_call, function, item)
+        wait([second])
+    if _broken(second):
+        second = Future()
+        second.set_exception(WorkerKilled(name(item)))
+    return second
+
+
+def _broken(future: Future[Any]) -> bool:
+    return future.done() and isinstance(future.exception(), BrokenProcessPool)
+
+
+def _pool(workers: int, shared: tuple[Any, ...]) -> ProcessPoolExecutor:
+    """New processes, not copies of this one: a copy of a process with threads, such as a kernel, may stand still."""
+    return ProcessPoolExecutor(workers, get_context("spawn"), initializer=_start, initargs=(shared,))
+
+
+def _start(shared: tuple[Any, ...]) -> None:
+    """Keep what every item needs, and end this process when the one that started it is killed."""
+    global _shared
+    _shared = shared
+
+    def watch() -> None:
+        parent = parent_process()
+        if parent is not None:
+            connection.wait([parent.sentinel])
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _call(function: Callable[..., Result], item: tuple[Any, ...]) -> Result:
+    return function(*_shared, *item)
+
+
+def _on_dask(
+    function: Callable[..., Result],
+    items: Iterable[Item],
+    scheduler: str,
+    shared: tuple[Any, ...],
+    name: Callable[[Item], str],
+    *,
+    ordered: bool,
+) -> Iterator[tuple[Item, Callable[[], Result]]]:
+    with connect(scheduler, 0) as client:
+        from distributed import KilledWorker, as_completed
+
+        everywhere = client.scatter(list(shared), broadcast=True, hash=False) if shared else []
+
+        def outcome(item: Item, future: Any) -> tuple[Item, Callable[[], Result]]:
+            def result() -> Result:
+                try:
+                    value: Result = future.result()
+                except KilledWorker:
+                    raise WorkerKilled(name(item)) from None
+                return value
+
+            return item, result
+
+        if ordered:
+            waiting: deque[tuple[Item, Any]] = deque()
+            for item in items:
+                waiting.append((item, client.submit(function, *everywhere, *item, pure=False)))
+                if len(waiting) > AHEAD * max(1, len(client.nthreads())):
+                    yield outcome(*waiting.popleft())
+            while waiting:
+                yield outcome(*waiting.popleft())
+        else:
+            futures = {client.submit(function, *everywhere, *item, pure=False): item for item in items}
+            for future in as_completed(futures):
+                yield outcome(futures[future], future)
 
 
 def check_guard() -> None:

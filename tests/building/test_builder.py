@@ -17,7 +17,7 @@ from tinylib.building.rules import MevaRule, ViratRule
 from tinylib.building.sources import find_videos
 from tinylib.datasets.index import read_tinyvirat
 from tinylib.datasets.integrity import check
-from tinylib.datasets.readers import open_split
+from tinylib.datasets.sources import open_split
 from tinylib.errors import DataError, UsageError
 from tinylib.files import locked, write_json
 from tinylib.video import read_frames

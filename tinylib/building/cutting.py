@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from tinylib.building.rules import Window
 from tinylib.datasets.index import read_json
-from tinylib.errors import AnnotationError, ClipError, UsageError
+from tinylib.errors import AnnotationError, ClipError, UsageError, WorkerKilled
 from tinylib.files import sha256, write_json
 from tinylib.video import iter_frames, probe, write_video
-from tinylib.workers import connect, cores
+from tinylib.workers import as_finished, cores
 
 ENCODING = "x264 crf 20, 1"  # part of every video's key: raise the number when the written bytes change
 PENDING = 2  # clips that may wait for the encoder
@@ -186,19 +186,12 @@ def run(tasks: Sequence[Task], workers: int | None, scheduler: str | None) -> It
     if workers is not None and workers < 0:
         raise UsageError(f"workers: expected 0 or more, got {workers}")
     workers = min(cores() if workers is None else workers, len(tasks))
-    if scheduler is None and workers <= 1:
-        yield from ((task, cut(task)) for task in tasks)
-        return
-
-    with connect(scheduler, workers) as client:
-        from distributed import KilledWorker, as_completed
-
-        # the longest first, so that none is left alone at the end
-        order = sorted(tasks, key=lambda task: -task.video.stat().st_size if task.video else 0)
-        futures = dict(zip(client.map(cut, order, pure=False), order, strict=True))
-        for future in as_completed(futures):
-            task = futures[future]
-            try:
-                yield task, future.result()
-            except KilledWorker:
-                yield task, Done(bad=[(str(task.video), "the processes that worked on it were killed (memory?)")])
+    order = list(tasks)
+    if scheduler is not None or workers > 1:  # the longest first, so that none is left alone at the end
+        order.sort(key=lambda task: -task.video.stat().st_size if task.video else 0)
+    jobs = [(task,) for task in order]
+    for (task,), result in as_finished(cut, jobs, workers, scheduler=scheduler, name=lambda job: str(job[0].video)):
+        try:
+            yield task, result()
+        except WorkerKilled:
+            yield task, Done(bad=[(str(task.video), "the processes that worked on it were killed (memory?)")])

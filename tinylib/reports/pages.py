@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tinylib.datasets.sources import is_synthetic
 from tinylib.errors import TinylibError
 from tinylib.files import BEFORE
 from tinylib.reports import folders
@@ -32,7 +33,7 @@ START = "12_papers_vs_ours"
 
 def banner(data: str) -> str:
     """What a reader must know of the data the numbers are from; '' for the papers' own."""
-    return SYNTHETIC if data.startswith("synthvirat") else ""
+    return SYNTHETIC if is_synthetic(data) else ""
 
 
 @cache

@@ -123,7 +123,7 @@ class Baselines(Studied):
 
     @property
     def studied(self) -> bool:
-        return self.balanced and self.data.startswith("synthvirat")
+        return self.balanced and self.dataset_source.studies
 
     def material(self) -> dict[str, Index]:
         """ "train", "test" and, of the study, "val"; the study's training clips with a long tail."""

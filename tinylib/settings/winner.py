@@ -70,7 +70,7 @@ class Winner(Studied):
 
     @property
     def studied(self) -> bool:
-        return self.data.startswith("synthvirat")
+        return self.dataset_source.studies
 
     def clips(self) -> dict[str, Index]:
         """ "train", "val" and, where there is one, "test", whose labels may be withheld."""
