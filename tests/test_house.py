@@ -64,9 +64,7 @@ def imported(source):
 
 def cells_of(notebook):
     cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
-    lines = "".join(
-        "\n" + "".join(cell["source"]) + "\n" for cell in cells if cell["cell_type"] == "code"
-    ).splitlines()
+    lines = "".join("\n" + "".join(cell["source"]) + "\n" for cell in cells if cell["cell_type"] == "code").splitlines()
     return "\n".join(line for line in lines if not line.lstrip().startswith(("%", "!")))
 
 

@@ -31,7 +31,8 @@ class Classify(nn.Module):
         self.loss = LOSSES[loss] if isinstance(loss, str) else loss
 
     def losses(self, batch: dict[str, Any], progress: Progress) -> dict[str, Tensor]:
-        return {"loss": self.loss(self.model(batch["video"]).float(), batch["label"])}
+        logits, label = self.model(batch["video"]).float(), batch["label"]
+        return {"loss": self.loss(logits, label)}  # Eq. 4 (TinyVIRAT)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         return [{"params": [parameter for parameter in self.model.parameters() if parameter.requires_grad]}]
