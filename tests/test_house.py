@@ -1,8 +1,12 @@
 """The files around the package agree with each other."""
 
+import ast
+import json
 import re
 import subprocess
+import sys
 import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -45,6 +49,47 @@ def test_the_pins_satisfy_pyproject_and_leave_nothing_out():
         (pin,) = pins[name].specifier
         assert pin.operator == "=="
         assert requirement.specifier.contains(pin.version), f"{pins[name]} against {requirement}"
+
+
+def imported(source):
+    """Top-level names of the foreign modules that a source imports, anywhere in it."""
+    names = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
+            names.add(node.module.split(".")[0])
+    return names - set(sys.stdlib_module_names) - {"tinylib", "tests"}
+
+
+def cells_of(notebook):
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    lines = "".join("\n" + "".join(cell["source"]) + "\n" for cell in cells if cell["cell_type"] == "code").splitlines()
+    return "\n".join(line for line in lines if not line.lstrip().startswith(("%", "!")))
+
+
+def test_every_foreign_module_that_is_imported_is_declared_and_what_is_declared_is_used():
+    lines = PROJECT["project"]["dependencies"]
+    run_time = {re.sub("[-_.]+", "-", Requirement(line).name).lower() for line in lines}
+    run_time |= {extra for line in lines for extra in Requirement(line).extras}  # dask[distributed]
+    optional = set(required())
+    providers = packages_distributions()
+
+    def providing(module):  # what is optional may not be installed here
+        return {re.sub("[-_.]+", "-", name).lower() for name in providers.get(module, [module])}
+
+    used = set()
+    for path in (ROOT / "tinylib").rglob("*.py"):
+        used |= imported(path.read_text(encoding="utf-8"))
+    for path in (ROOT / "notebooks").glob("*.ipynb"):
+        used |= imported(cells_of(path))
+    extras = {"torchcodec", "onnx", "onnxscript", "onnxruntime"}  # imported where they are asked for, and named there
+    assert [module for module in sorted(used) if not providing(module) & (run_time | extras)] == []
+    checked = set().union(*(imported(p.read_text(encoding="utf-8")) for p in (ROOT / "tests").rglob("*.py")))
+    checked |= set().union(*(imported(p.read_text(encoding="utf-8")) for p in (ROOT / "benchmarks").rglob("*.py")))
+    assert [module for module in sorted(checked) if not providing(module) & (run_time | extras | optional)] == []
+    commands = {"jupyterlab", "ipykernel", "papermill"}  # programs, not modules
+    assert sorted(run_time - commands - set().union(*map(providing, used))) == []
 
 
 def test_the_commands_of_the_documents_exist():

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -95,3 +96,39 @@ def test_the_guard_is_looked_at_before_local_processes_alone(monkeypatch):
         address = client.scheduler.address
         with workers.connect(address, 9) as other:
             assert other.submit(max, [1, 2]).result() == 2
+
+
+LISTENING = """
+import sys
+import psutil
+from tinylib import workers
+
+def listening():
+    family = [psutil.Process(), *psutil.Process().children(recursive=True)]
+    return {c.laddr for p in family for c in p.net_connections("inet") if c.status == psutil.CONN_LISTEN}
+
+if __name__ == "__main__":
+    with workers.connect(None, 1, processes=sys.argv[2] == "processes") as client:
+        client.submit(sum, [1, 2]).result()
+        print(sorted({address.ip for address in listening()}), sys.argv[1] in {str(a.port) for a in listening()})
+"""
+
+
+@pytest.mark.parametrize("kind", ["processes", "threads"])
+def test_nothing_of_a_local_cluster_listens_to_the_network(tmp_path, monkeypatch, kind):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    script = tmp_path / "mine.py"
+    script.write_text(LISTENING)
+    monkeypatch.delenv("TINYLIB_DASHBOARD", raising=False)
+    assert run(str(script), port, kind).stdout == "['127.0.0.1'] False\n"
+    monkeypatch.setenv("TINYLIB_DASHBOARD", port)
+    assert run(str(script), port, kind).stdout == "['127.0.0.1'] True\n"
+
+
+@pytest.mark.parametrize("port", ["all", ":0", "70000", "0.0.0.0:1"])
+def test_a_dashboard_that_is_no_port_is_refused(monkeypatch, port):
+    monkeypatch.setenv("TINYLIB_DASHBOARD", port)
+    with pytest.raises(UsageError, match="TINYLIB_DASHBOARD: expected a port from 0 to 65535, not"):
+        workers.dashboard()

@@ -27,6 +27,9 @@ AHEAD = 2  # items a worker that are handed out before their turn
 _shared: tuple[Any, ...] = ()  # of a worker process: what every item needs
 
 
+LOOPBACK = "127.0.0.1"
+
+
 def cores() -> int:
     """Those this process may use, which on a shared machine are fewer than it has."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -37,6 +40,7 @@ def connect(scheduler: str | None, workers: int, *, processes: bool = True) -> I
     """A dask client of the scheduler at this address, or of `workers` processes (or threads) made for the occasion."""
     if scheduler is None and processes:
         check_guard()
+    import dask
     from distributed import Client, LocalCluster
 
     # a connection that is closed while its last message is under way is told with a traceback; nothing is lost
@@ -45,9 +49,16 @@ def connect(scheduler: str | None, workers: int, *, processes: bool = True) -> I
         with Client(scheduler) as client:
             yield client
         return
-    # a free port for the dashboard; what goes wrong in a worker comes back with its result, not by its log
-    local = {"threads_per_worker": 1, "dashboard_address": ":0", "silence_logs": "ERROR"}
-    with LocalCluster(n_workers=workers, processes=processes, **local) as cluster, Client(cluster) as client:
+    # what goes wrong in a worker comes back with its result, not by its log
+    local = {"threads_per_worker": 1, "silence_logs": "ERROR"} | ({"host": LOOPBACK} if processes else {})
+    address = dashboard()
+    quiet = {} if address else {f"distributed.{part}.http.routes": [] for part in ("scheduler", "worker")}
+    pages = {"dashboard_address": address or f"{LOOPBACK}:0", "worker_dashboard_address": f"{LOOPBACK}:0"}
+    with (
+        dask.config.set(quiet),
+        LocalCluster(n_workers=workers, processes=processes, **local, **pages) as cluster,
+        Client(cluster) as client,
+    ):
         yield client
 
 
@@ -226,6 +237,17 @@ def _on_dask(
             futures = {client.submit(function, *everywhere, *item, pure=False): item for item in items}
             for future in as_completed(futures):
                 yield outcome(futures[future], future)
+
+
+def dashboard() -> str | None:
+    """Where dask's page is served: nowhere, or with `TINYLIB_DASHBOARD=PORT` on that port, seen by this machine alone.
+
+    It shows files' names and the code that runs. UsageError: no port.
+    """
+    port = os.environ.get("TINYLIB_DASHBOARD", "")
+    if port and not (port.isascii() and port.isdigit() and int(port) < 65536):
+        raise UsageError(f"TINYLIB_DASHBOARD: expected a port from 0 to 65535, not {port!r}")
+    return f"{LOOPBACK}:{port}" if port else None
 
 
 def check_guard() -> None:

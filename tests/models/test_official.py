@@ -216,6 +216,29 @@ def test_files_of_every_kind(small, tmp_path):
             torch.testing.assert_close(loaded(video), model(video), rtol=tolerance, atol=tolerance)
 
 
+@pytest.mark.parametrize(
+    "prefix", ["_orig_mod.", "module.", "module.module.", "module._orig_mod.", "_orig_mod.module.", "model.", "net."]
+)
+@pytest.mark.parametrize("wrapper", ["", "state_dict", "model_state_dict", "net", "model"])
+def test_what_a_trainer_wraps_around_a_network_comes_off(small, prefix, wrapper):
+    model, state = small
+    tensors = {prefix + key: value for key, value in state.items()}
+    content = {wrapper: tensors, "epoch": 3, "optimizer_state_dict": {"state": {}}} if wrapper else tensors
+    loaded = official.load("small", content).state_dict()
+    assert all(torch.equal(value, loaded[key]) for key, value in model.state_dict().items())
+
+
+def test_a_formats_own_prefix_stays():
+    state = {SOURCES["i3d_tinyvirat"].name(key): value for key, value in small_names().items()}
+    for prefix in ("", "module.", "model."):
+        bare = official.unwrap({prefix + key: value for key, value in state.items()}, SOURCES["i3d_tinyvirat"])
+        assert bare.keys() == state.keys()
+
+
+def small_names():
+    return {"conv.weight": torch.ones(1), "logits.weight": torch.ones(1)}
+
+
 def test_converts_and_opens_again(small, tmp_path):
     model, state = small
     torch.save(state, tmp_path / "official.pth")

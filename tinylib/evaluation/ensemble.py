@@ -40,11 +40,12 @@ def average(members: Sequence[ArrayLike], weights: ArrayLike | None = None) -> F
 
 
 def best_threshold(scores: Floats, truth: Decisions) -> float:
-    """The threshold with the highest F1, halfway between the two scores it separates; 0.5 where no clip is positive.
+    """The threshold with the highest F1, halfway between the two scores it separates; 0.5 where none can be chosen.
 
-    Of thresholds that do equally well the one nearest to 0.5.
+    That is where no clip is positive, and where every score is 0. Of thresholds that do equally well the one nearest
+    to 0.5.
     """
-    if not truth.any():
+    if not truth.any() or not (scores > 0).any():
         return 0.5
     order = np.argsort(-scores, kind="stable")
     ranked, right = scores[order], np.cumsum(truth[order])

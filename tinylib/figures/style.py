@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import io
-from typing import Any
+import threading
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 import matplotlib
 import matplotlib.figure
 from cycler import cycler
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
+
+from tinylib.figures.fonts import readable
+
+P = ParamSpec("P")
+Drawn = TypeVar("Drawn")
 
 # Okabe-Ito: told apart by colour-blind readers, in print and on screen
 BLUE, ORANGE, GREEN, PINK, YELLOW, SKY, BLACK = (
@@ -43,11 +51,26 @@ STYLE: Any = {
 }
 
 
-styled = matplotlib.rc_context(STYLE)  # as a decorator
+_DRAWING = threading.RLock()  # matplotlib's settings belong to all threads: one draws at a time
+
+
+def styled(draw: Callable[P, Drawn]) -> Callable[P, Drawn]:
+    """The function with the one style, which is gone when it returns, however many threads draw."""
+
+    @wraps(draw)
+    def drawn(*args: P.args, **kwargs: P.kwargs) -> Drawn:
+        with _DRAWING, matplotlib.rc_context(STYLE):
+            return draw(*args, **kwargs)
+
+    return drawn
 
 
 class Figure(matplotlib.figure.Figure):
-    """A figure that a notebook shows as a picture whatever its backend is."""
+    """A figure that a notebook shows as a picture whatever its backend is, with names in any script."""
+
+    def savefig(self, *args: Any, **kwargs: Any) -> None:
+        with _DRAWING, readable(self):
+            super().savefig(*args, **kwargs)
 
     def _repr_png_(self) -> bytes:
         return png(self)

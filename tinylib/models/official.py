@@ -23,6 +23,8 @@ NAMES: dict[str, str] = {name: source.origin for name, source in SOURCES.items()
 
 # a restorer saves its whole training set-up; the averaged generator is the one to use
 GENERATORS = ("generator_ema.", "generator.")
+# what a trainer puts before every name: torch.compile, DistributedDataParallel, Lightning and the like
+PREFIXES = ("_orig_mod.", "module.", "model.", "net.")
 RESTORER = (*GENERATORS, "discriminator.", "perceptual_loss.", "data_preprocessor.", "step_counter")
 
 ClassRows = Sequence[int] | Literal["as filed"]
@@ -133,7 +135,7 @@ def read(path: str | Path) -> Any:
 
 
 def unwrap(content: Any, source: Source, where: str = "checkpoint") -> dict[str, Tensor]:
-    """The bare state dict inside a checkpoint: wrappers off, `module.` off, the averaged generator of a restorer."""
+    """The bare state dict inside a checkpoint: wrappers and trainers' prefixes off, a restorer's averaged generator."""
     while isinstance(content, Mapping):
         inner = next((content[key] for key in source.wrappers if isinstance(content.get(key), Mapping)), None)
         if inner is None:
@@ -144,7 +146,7 @@ def unwrap(content: Any, source: Source, where: str = "checkpoint") -> dict[str,
     strange = next((key for key, value in content.items() if not isinstance(value, Tensor)), None)
     if strange is not None:
         raise DataError(f"{where}: {strange!r} is a {type(content[strange]).__name__} among tensors")
-    tensors = _without("module.", {str(key): value for key, value in content.items()})
+    tensors = _bare({str(key): value for key, value in content.items()}, source)
     for prefix in GENERATORS:
         if any(key.startswith(prefix) for key in tensors):
             strange = next((key for key in tensors if not key.startswith(RESTORER)), None)
@@ -220,10 +222,13 @@ def _entry(name: str) -> Source:
     return SOURCES[name]
 
 
-def _without(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    if not all(key.startswith(prefix) for key in tensors):
-        return tensors
-    return {key.removeprefix(prefix): value for key, value in tensors.items()}
+def _bare(tensors: dict[str, Tensor], source: Source) -> dict[str, Tensor]:
+    """The tensors without what trainers put before every name, over and over; a format's own prefix stays."""
+    while prefix := next((p for p in PREFIXES if all(key.startswith(p) for key in tensors)), None):
+        if source.head and source.name(f"{source.head}.weight").startswith(prefix):
+            break
+        tensors = {key.removeprefix(prefix): value for key, value in tensors.items()}
+    return tensors
 
 
 def _numpy_numbers() -> list[Any]:

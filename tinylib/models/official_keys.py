@@ -10,7 +10,7 @@ from tinylib.models.common import IMAGENET_MEAN, IMAGENET_STD
 from tinylib.models.resnet3d import HARA_2018_MEAN, HARA_2018_STD, TORCHVISION_MEAN, TORCHVISION_STD
 
 Rule = tuple[str, str | Callable[[re.Match[str]], str]]
-WRAPPERS = ("state_dict", "model_state", "params_ema", "params", "model")
+WRAPPERS = ("state_dict", "model_state_dict", "model_state", "params_ema", "params", "model", "net")
 
 
 @dataclass(frozen=True)

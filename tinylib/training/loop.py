@@ -25,7 +25,7 @@ from tinylib.datasets.loading import batches
 from tinylib.errors import DataError, UsageError
 from tinylib.models import checkpoint as networks
 from tinylib.progress import Meter, Progress
-from tinylib.training import run_folder
+from tinylib.training import environment, run_folder
 from tinylib.training.optimise import Average, FitConfig, Optimiser, lr_factor, make_optimisers
 from tinylib.workers import device_name
 
@@ -98,8 +98,10 @@ def fit(
 
     validate: metrics of the delivered network after an epoch, called in eval mode and without gradients. transform:
     the loader's batch -> the objective's batch, on the device. description: what model.json shall say, so that the
-    network can be built again. UsageError: the folder holds another run. DataError: a loss is not finite.
+    network can be built again. UsageError: the folder holds another run, or a variable
+    ACCELERATE_* would change this one. DataError: a loss is not finite.
     """
+    environment.check()
     run = _Run(objective, data, config, Path(run_dir), dict(description or {}))
     with run.own_world():
         run.begin()

@@ -17,12 +17,12 @@ def reconstruction(prediction: Tensor, target: Tensor, attention: Tensor | None 
     is not well formed).
     """
     error = (prediction - target).abs()
-    return error.mean() if attention is None else (error * attention.detach()).mean()
+    return error.mean() if attention is None else (error * attention.detach()).mean()  # Eq. 1 (TinyVIRAT)
 
 
 def sparsity(attention: Tensor) -> Tensor:
     """The L1 term that keeps the attention small (TinyVIRAT, Eq. 2): its mean, not the printed sum, as released."""
-    return attention.abs().mean()
+    return attention.abs().mean()  # Eq. 2 (TinyVIRAT), second term
 
 
 def activation_map(features: Tensor, power: float = 1) -> Tensor:
@@ -30,7 +30,7 @@ def activation_map(features: Tensor, power: float = 1) -> Tensor:
 
     features: (B, C, H, W) or (B, C, T, H, W)  ->  (B, H, W) or (B, T, H, W).
     """
-    return features.abs().pow(power).sum(dim=1)
+    return features.abs().pow(power).sum(dim=1)  # Eq. 1 (STAT)
 
 
 def unit(vectors: Tensor) -> Tensor:
@@ -49,7 +49,7 @@ def attention_transfer(student: Tensor, teacher: Tensor, reduce: str = "sum") ->
         raise ValueError(
             f"attention of student {tuple(student.shape)} and teacher {tuple(teacher.shape)} differ in shape"
         )
-    difference = unit(student) - unit(teacher.detach())
+    difference = unit(student) - unit(teacher.detach())  # Eq. 2 (STAT), Eq. 3 (STAT): what the norm is of
     if reduce == "norm":
         return difference.norm(dim=1)
     if reduce in ("sum", "mean"):
@@ -65,7 +65,7 @@ TAT_ROLL = ((66, 33), (33, 66))
 def rolling_weights(
     table: Sequence[Sequence[float]], epoch: int, *, period: int = 10, hold: bool = False
 ) -> list[float]:
-    """The layers' weights in `epoch` (from 0), the table's next row every `period` epochs (STAT, section 3.4).
+    """The layers' weights in `epoch` (from 0), the table's next row every `period` epochs (STAT, section 3.3.2).
 
     Rows are divided by their sum. After the last row the table starts again, or stays with `hold`.
     """
@@ -79,7 +79,7 @@ def score_distillation(student: Tensor, teacher: Tensor) -> Tensor:
 
     student, teacher: logits (B, C); the teacher is a constant.
     """
-    return F.mse_loss(student.sigmoid(), teacher.detach().sigmoid())
+    return F.mse_loss(student.sigmoid(), teacher.detach().sigmoid())  # Eq. 1 (winner), L_kd
 
 
 def asymmetric(
@@ -93,7 +93,7 @@ def asymmetric(
     detach_focus: bool = True,
     reduce: str = "sum",
 ) -> Tensor:
-    """Asymmetric loss for long-tailed multi-label data (ASL, Ridnik et al. 2021; used by the winner, section 3.3).
+    """Asymmetric loss for long-tailed multi-label data (ASL, Ridnik et al. 2021; used by the winner, section 5).
 
     logits, targets: (B, C). Negatives' probabilities are shifted down by `clip` before focusing. `detach_focus` keeps
     the focusing weight out of the gradient, as the reference does by default. reduce: 'sum' over batch and classes, or

@@ -11,6 +11,7 @@ import html
 import io
 import json
 import math
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -346,21 +347,44 @@ def training_monitor(path: str | Path, *, x: str = "epoch", show: Sequence[str] 
 
 
 def live_monitor(path: str | Path, *, every: float = 2.0, show: Sequence[str] = ("loss",)) -> Any:
-    """An ipywidgets picture of a run's curves that renews itself while the kernel trains (JupyterLab only)."""
-    import threading
+    """An ipywidgets picture of a run's curves that renews itself while the kernel trains (JupyterLab only).
 
+    It ends when the picture is closed, when the run has delivered its network, when another monitor of the same log
+    begins (a cell that is run again), and when the log cannot be read (the tooltip says why).
+    """
     import ipywidgets
 
     picture = ipywidgets.Image(format="png", layout=ipywidgets.Layout(max_width="640px"))
 
+    log = Path(path).resolve()
+    stop = threading.Event()
+
     def renew() -> None:
         seen = 0.0
-        while picture.comm is not None:
-            if Path(path).exists() and (at := Path(path).stat().st_mtime) != seen and (rows := read_log(path)):
-                picture.value = figures.png(figures.learning_curves({"": rows}, columns=list(show), x="epoch"))
-                seen = at
+        while picture.comm is not None and not stop.is_set():
+            over = _over(log)  # before the last look, which then shows the last line
+            try:
+                if log.exists() and (at := log.stat().st_mtime) != seen and (rows := read_log(log)):
+                    picture.value = figures.png(figures.learning_curves({"": rows}, columns=list(show), x="epoch"))
+                    seen = at
+            except (DataError, OSError) as error:
+                picture.tooltip = str(error)
+                return
+            if over:
+                return
             stop.wait(every)
 
-    stop = threading.Event()
-    threading.Thread(target=renew, daemon=True).start()
+    MONITORS.pop(log, stop).set()
+    stop.clear()
+    MONITORS[log] = stop
+    threading.Thread(target=renew, name=f"monitor of {log.parent.name}", daemon=True).start()
     return picture
+
+
+MONITORS: dict[Path, threading.Event] = {}  # what ends the monitor of each log
+
+
+def _over(log: Path) -> bool:
+    """Whether the run has delivered its network, which it does after the last line of its log."""
+    network = log.with_name("model.safetensors")
+    return network.exists() and log.exists() and network.stat().st_mtime >= log.stat().st_mtime

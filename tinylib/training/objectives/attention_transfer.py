@@ -26,13 +26,13 @@ class AttentionTransfer(nn.Module):
     loss = weights[0] * cross-entropy + weights[1] * SAT + weights[2] * TAT, where SAT sums the blocks' attention
     distances and TAT those of the two layers of the temporal attention module, each layer with its own weight.
     batch: "video" (B, 3, K * L, h, w) for the student, "high" (B, 3, K * L, H, W) of the same frames for the teacher,
-    "label" class numbers (or multi-hot); without labels (`supervised=False`, section 3.3) only SAT and TAT remain.
+    "label" class numbers (or multi-hot); without labels (`supervised=False`, section 3.3.1) only SAT and TAT remain.
 
-    block_weights, layer_weights: fixed (Table 1), or None for the rolling weights of section 3.4.
+    block_weights, layer_weights: fixed (Table 1), or None for the rolling weights of section 3.3.2.
     power, reduce: of the attention maps and their distance, see `losses`; over_time=True averages maps over time first.
     confidence: weighs each clip's transfer by how far the teacher is to be trusted (the later CSTAT's idea, in our
     formula, for its text was not at hand): 'label' by the probability of the true class, 'entropy' by 1 - H / log C.
-    freeze_norms: batch norms but the student's first stay as they are (section 4.2).
+    freeze_norms: batch norms but the student's first stay as they are (STAT, section 3.1.3).
     """
 
     def __init__(
@@ -92,11 +92,14 @@ class AttentionTransfer(nn.Module):
         spatial = [(trust * self._spatial(seen[name], taught[name])).mean() for name in BLOCKS]
         pairs = [(seen[name], taught[name]) for name in FULLY_CONNECTED]
         temporal = [(trust * losses.attention_transfer(*pair, self.reduce)).mean() for pair in pairs]
-        parts = {"spatial": _weighted(blocks, spatial), "temporal": _weighted(layers, temporal)}
+        parts = {
+            "spatial": _weighted(blocks, spatial),  # Eq. 2 (STAT): the sum over blocks
+            "temporal": _weighted(layers, temporal),  # Eq. 3 (STAT): the sum over the two layers
+        }
         total = self.weights[1] * parts["spatial"] + self.weights[2] * parts["temporal"]
         if self.supervised:
             parts["action"] = action_loss(self.model.head(seen["pooled"]), batch["label"])
-            total = total + self.weights[0] * parts["action"]
+            total = total + self.weights[0] * parts["action"]  # Eq. 4 (STAT)
         return {"loss": total} | parts
 
     def _spatial(self, student: Tensor, teacher: Tensor) -> Tensor:

@@ -31,7 +31,22 @@ class Classify(nn.Module):
         self.loss = LOSSES[loss] if isinstance(loss, str) else loss
 
     def losses(self, batch: dict[str, Any], progress: Progress) -> dict[str, Tensor]:
-        return {"loss": self.loss(self.model(batch["video"]).float(), batch["label"])}
+        logits, label = self.model(batch["video"]).float(), batch["label"]
+        check_labels(logits, label, several=self.loss is F.binary_cross_entropy_with_logits)
+        return {"loss": self.loss(logits, label)}  # Eq. 4 (TinyVIRAT)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         return [{"params": [parameter for parameter in self.model.parameters() if parameter.requires_grad]}]
+
+
+def check_labels(logits: Tensor, label: Tensor, *, several: bool) -> None:
+    """UsageError where labels and network cannot belong together.
+
+    logits: (B, classes); label: (B, classes) multi-hot, or (B,) class numbers. several: the loss takes multi-hot alone.
+    """
+    if several and label.ndim == 1:
+        raise UsageError("loss 'bce' is of clips with several labels, and these have one each: use 'cross_entropy'")
+    if label.ndim == 2 and label.shape[1] != logits.shape[1]:
+        raise UsageError(f"the network has {logits.shape[1]} classes and the labels have {label.shape[1]}")
+    if label.ndim == 1 and label.device.type == "cpu" and len(label) and int(label.max()) >= logits.shape[1]:
+        raise UsageError(f"the network has {logits.shape[1]} classes, and a clip is of class number {int(label.max())}")

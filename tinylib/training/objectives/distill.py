@@ -1,4 +1,4 @@
-"""Dual-resolution distillation (winner, section 3.2): a teacher on super-resolved video, a student on what is there."""
+"""Dual-resolution distillation (winner, section 3): a teacher on super-resolved video, a student on what is there."""
 
 from __future__ import annotations
 
@@ -46,7 +46,8 @@ class Distillation(nn.Module):
             taught = self.teacher(batch["high"])
         logits = self.model(batch["video"])
         action, distance = self.loss(logits, batch["label"]), losses.score_distillation(logits, taught)
-        return {"loss": self.alpha * action + (1 - self.alpha) * distance, "action": action, "distance": distance}
+        total = self.alpha * action + (1 - self.alpha) * distance  # Eq. 1 (winner)
+        return {"loss": total, "action": action, "distance": distance}
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         return [{"params": list(self.model.parameters())}]

@@ -1,4 +1,4 @@
-"""Super-resolution guided by weakly supervised foreground attention (TinyVIRAT, section IV-A3, Eq. 1 to 3)."""
+"""Super-resolution guided by weakly supervised foreground attention (TinyVIRAT, section IV-A4, Eq. 1 to 3)."""
 
 from __future__ import annotations
 
@@ -60,10 +60,13 @@ class Foreground(nn.Module):
         label = batch["label"]
         image, attention = self._see(low)
         yield "classifier", {"loss": action_loss(self.classifier((image.detach() + 1) / 2), label)}
-        rebuilt = losses.reconstruction(image, video * 2 - 1, attention)
-        action = frozen(self.classifier, (image.detach() * attention + 1) / 2, label)
-        sparse = losses.sparsity(attention)
-        total = self.reconstruction_weight * rebuilt + self.attention_weight * action + self.sparsity * sparse
+        rebuilt = losses.reconstruction(image, video * 2 - 1, attention)  # Eq. 1 (TinyVIRAT)
+        masked = (image.detach() * attention + 1) / 2
+        action = frozen(self.classifier, masked, label)  # Eq. 2 (TinyVIRAT), first term
+        sparse = losses.sparsity(attention)  # Eq. 2 (TinyVIRAT), second term
+        total = (  # Eq. 3 (TinyVIRAT), with the two terms of Eq. 2 weighed apart
+            self.reconstruction_weight * rebuilt + self.attention_weight * action + self.sparsity * sparse
+        )
         yield (
             "generator",
             {

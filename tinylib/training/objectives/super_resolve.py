@@ -166,8 +166,8 @@ class SuperResolveAndClassify(nn.Module):
 def action_loss(logits: Tensor, label: Tensor) -> Tensor:
     """Cross-entropy for class numbers, binary cross-entropy for multi-hot labels (TinyVIRAT, Eq. 4)."""
     if label.is_floating_point():
-        return F.binary_cross_entropy_with_logits(logits, label)
-    return F.cross_entropy(logits, label)
+        return F.binary_cross_entropy_with_logits(logits, label)  # Eq. 4 (TinyVIRAT), several labels
+    return F.cross_entropy(logits, label)  # Eq. 4 (TinyVIRAT)
 
 
 def frozen(classifier: nn.Module, video: Tensor, label: Tensor, loss: Callable[..., Tensor] = action_loss) -> Tensor:
