@@ -49,4 +49,4 @@ class Distillation(nn.Module):
         return {"loss": self.alpha * action + (1 - self.alpha) * distance, "action": action, "distance": distance}
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        return [{"params": list(self.model.parameters())}]
+        return [{"params": [parameter for parameter in self.model.parameters() if parameter.requires_grad]}]
