@@ -92,7 +92,7 @@ LESSONS: dict[str, Lesson] = {
     "progressive_dvsr_x4": Lesson(
         model="progressive_dvsr", options={"scale": 4, "frames": 8, "channels": 8}, epochs=5, batch=8, lr=2e-3
     ),
-    "uniformer_tiny": Lesson(model="uniformer_tiny", sizes=(32, 40), epochs=7, lr=2e-3, weight_decay=0.05),
+    "uniformer_tiny": Lesson(model="uniformer_tiny", sizes=(32, 40), epochs=4, lr=2e-3, weight_decay=0.05),
     "ircsn_tiny": Lesson(model="ircsn_tiny", sizes=(28, 32), epochs=6, lr=3e-3),
     "tiny_r3d_own_video": Lesson(
         model="tiny_r3d", options={"widths": [12, 24, 48, 96], "stem": "paper"}, sizes=(32, 40), epochs=6, lr=3e-3
