@@ -22,7 +22,7 @@ def reconstruction(prediction: Tensor, target: Tensor, attention: Tensor | None 
 
 def sparsity(attention: Tensor) -> Tensor:
     """The L1 term that keeps the attention small (TinyVIRAT, Eq. 2): its mean, not the printed sum, as released."""
-    return attention.abs().mean()
+    return attention.float().abs().mean()
 
 
 def activation_map(features: Tensor, power: float = 1) -> Tensor:
@@ -30,12 +30,12 @@ def activation_map(features: Tensor, power: float = 1) -> Tensor:
 
     features: (B, C, H, W) or (B, C, T, H, W)  ->  (B, H, W) or (B, T, H, W).
     """
-    return features.abs().pow(power).sum(dim=1)
+    return features.float().abs().pow(power).sum(dim=1)
 
 
 def unit(vectors: Tensor) -> Tensor:
     """Each sample flattened and divided by its Euclidean norm: (B, ...) -> (B, N)."""
-    return F.normalize(vectors.flatten(1), dim=1, eps=1e-12)
+    return F.normalize(vectors.float().flatten(1), dim=1, eps=1e-12)
 
 
 def attention_transfer(student: Tensor, teacher: Tensor, reduce: str = "sum") -> Tensor:
@@ -65,7 +65,7 @@ TAT_ROLL = ((66, 33), (33, 66))
 def rolling_weights(
     table: Sequence[Sequence[float]], epoch: int, *, period: int = 10, hold: bool = False
 ) -> list[float]:
-    """The layers' weights in `epoch` (from 0), the table's next row every `period` epochs (STAT, section 3.4).
+    """The layers' weights in `epoch` (from 0), the table's next row every `period` epochs (STAT, section 3.3.2).
 
     Rows are divided by their sum. After the last row the table starts again, or stays with `hold`.
     """
@@ -93,7 +93,7 @@ def asymmetric(
     detach_focus: bool = True,
     reduce: str = "sum",
 ) -> Tensor:
-    """Asymmetric loss for long-tailed multi-label data (ASL, Ridnik et al. 2021; used by the winner, section 3.3).
+    """Asymmetric loss for long-tailed multi-label data (ASL, Ridnik et al. 2021; used by the 2022 winner).
 
     logits, targets: (B, C). Negatives' probabilities are shifted down by `clip` before focusing. `detach_focus` keeps
     the focusing weight out of the gradient, as the reference does by default. reduce: 'sum' over batch and classes, or

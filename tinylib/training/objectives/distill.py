@@ -43,8 +43,8 @@ class Distillation(nn.Module):
 
     def losses(self, batch: dict[str, Any], progress: Progress) -> dict[str, Tensor]:
         with torch.no_grad():
-            taught = self.teacher(batch["high"])
-        logits = self.model(batch["video"])
+            taught = self.teacher(batch["high"]).float()
+        logits = self.model(batch["video"]).float()
         action, distance = self.loss(logits, batch["label"]), losses.score_distillation(logits, taught)
         return {"loss": self.alpha * action + (1 - self.alpha) * distance, "action": action, "distance": distance}
 
