@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from tests.training.test_loop import Dots
 from tinylib.errors import UsageError
-from tinylib.models.dvsr import DVSR, ProgressiveDVSR
+from tinylib.models.dvsr import ProgressiveDVSR
 from tinylib.models.foreground import ForegroundAttention
 from tinylib.models.segments import SegmentNetwork
 from tinylib.training import (
@@ -86,11 +86,9 @@ def objective(name: str) -> tuple[nn.Module, Dots]:
         case "AttentionTransfer":
             return still(AttentionTransfer(segments(size=(16, 16)), segments())), Pairs()
         case "SuperResolve":
-            return still(SuperResolve(DVSR(scale=2, channels=4, growth=4, blocks=1, global_skip=True))), Pairs()
+            return still(SuperResolve(ProgressiveDVSR(scale=2, channels=4))), Pairs()
         case "SuperResolveAndClassify":
-            return still(
-                SuperResolveAndClassify(DVSR(scale=2, channels=4, growth=4, blocks=1, global_skip=True), classifier())
-            ), Large()
+            return still(SuperResolveAndClassify(ProgressiveDVSR(scale=2, channels=4), classifier())), Large()
         case "Foreground":
             generator = ProgressiveDVSR(scale=2, channels=4)
             return still(Foreground(generator, ForegroundAttention(channels=4, scale=2), classifier())), Pairs()
