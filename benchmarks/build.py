@@ -76,8 +76,7 @@ def synthetic(folder: Path, frames: int) -> None:
 def peak(folder: Path) -> float:
     """Peak memory in MB of a process that builds `folder`."""
     code = (
-        "import resource, sys; from pathlib import Path; from tinylib.datasets.build import build\n"
-        "from tinylib.datasets.construct import ViratRule\n"
+        "import resource, sys; from pathlib import Path; from tinylib.building import ViratRule, build\n"
         "root = Path(sys.argv[1]); build(root / 'annotations', root / 'videos', root / 'out', ViratRule(), workers=0)\n"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
     )
@@ -99,10 +98,10 @@ def main() -> None:
         if given.annotations is None:
             synthetic(place / "own", 600)
             given.annotations, given.videos = place / "own" / "annotations", place / "own" / "videos"
-        found, work = find_videos(given.videos), []
+        videos, work = find_videos(given.videos)[0], []
         for source in find_sources(given.annotations)[0]:
             if clips := windows(source.read(), rule):
-                work.append((found[source.video_id], max(window.end for window in clips) + 1))
+                work.append((videos[source.video_id], max(window.end for window in clips) + 1))
         frames = sum(n for _, n in work)
         walls, processors = [], []
         for turn in range(given.repeat):
