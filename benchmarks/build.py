@@ -76,8 +76,7 @@ def synthetic(folder: Path, frames: int) -> None:
 def peak(folder: Path) -> float:
     """Peak memory in MB of a process that builds `folder`."""
     code = (
-        "import resource, sys; from pathlib import Path; from tinylib.datasets.build import build\n"
-        "from tinylib.datasets.construct import ViratRule\n"
+        "import resource, sys; from pathlib import Path; from tinylib.building import ViratRule, build\n"
         "root = Path(sys.argv[1]); build(root / 'annotations', root / 'videos', root / 'out', ViratRule(), workers=0)\n"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
     )

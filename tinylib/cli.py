@@ -152,6 +152,13 @@ def reports(args: argparse.Namespace) -> int:
     return 0 if all(status.state == "done" for status in statuses) else 1
 
 
+def pretrain(args: argparse.Namespace) -> int:
+    from tinylib.methods.pretraining import pretrain
+
+    pretrain(args.names, args.out, root=args.data)
+    return 0
+
+
 def parser() -> argparse.ArgumentParser:
     top = Parser(prog="tinylib", description="Recognising actions in very low-resolution video.", allow_abbrev=False)
     top.add_argument("--version", action="version", version=f"tinylib {__version__}")
@@ -236,6 +243,11 @@ def parser() -> argparse.ArgumentParser:
     folds.add_argument("--over", metavar="NAME", help="an experiment that the others are held against, clip by clip")
     folds.add_argument("--metric", nargs="+", metavar="NAME", help="what is printed (default: top-1 or F1)")
     folds.add_argument("--out", type=Path, metavar="FILE.csv", help="every metric")
+
+    first = command("pretrain", pretrain, "teach starting weights on SynthVIRAT; killed and called again, it goes on")
+    first.add_argument("names", nargs="*", metavar="NAME", help="networks (default: all that the package ships)")
+    first.add_argument("--out", type=Path, required=True, metavar="DIR", help="weights, cards, logs and run folders")
+    first.add_argument("--data", type=Path, metavar="DIR", help="the study and its stores (default: DIR/data)")
 
     graph = command("reports", reports, "run the notebook graph, render, index")
     graph.add_argument("--profile", **profile)

@@ -22,14 +22,14 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import nn
-from tinylib import restore
+from tinylib.methods import super_resolution
 from tinylib.files import sha256
 from tinylib.models.dvsr import ProgressiveDVSR
 from tinylib.models.foreground import ForegroundAttention
 from tinylib.models.pipeline import SuperResolvedClassifier
-from tinylib.objectives.classify import Classify
-from tinylib.objectives.foreground import Foreground
-from tinylib.train import FitConfig, fit
+from tinylib.training.objectives.classify import Classify
+from tinylib.training.objectives.foreground import Foreground
+from tinylib.training import FitConfig, fit
 
 
 class Clips:
@@ -76,7 +76,7 @@ def phases(folder, phase="", step=-1):
         look.steps, look.begun = 0, int(found[-1].stem) if found else 0
         return look
 
-    objective, config = restore.phase_one(generator, 4, epochs=10, batches=(2,), lr=1e-3, fade=10)
+    objective, config = super_resolution.phase_one(generator, 4, epochs=10, batches=(2,), lr=1e-3, fade=10)
     fit(objective, Clips(), config_every(config), folder / "phase-1", transform=watched("phase-1"))
     branch, guide = ForegroundAttention(channels=4, scale=4), Classifier()
     short = FitConfig(epochs=3, batch_size=2, lr=1e-3, checkpoint_every=1)

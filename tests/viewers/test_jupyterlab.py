@@ -20,19 +20,19 @@ from tinylib.viewers import clips
 CELLS = [
     """import json
 import numpy as np
-from tinylib import widgets
-from tinylib.datasets.index import Clip, Index
+from tinylib import viewers
+from tinylib.datasets import Clip, Index
 from pathlib import Path
 values = (np.arange(1, 7) * 40).astype(np.uint8)
 clip = np.broadcast_to(values[:, None, None, None], (6, 16, 16, 3)).copy()
 maps = {name: {"block": np.random.default_rng(i).random((6, 4, 4))} for i, name in enumerate(("teacher", "student"))}
 clips = tuple(Clip(f"c{i}", f"{i}.mp4", "v", ("walking",) if i % 2 else ("running",), 6, 16, 16) for i in range(4))
 index = Index("x", "train", Path("."), ("walking", "running"), True, clips)""",
-    "widgets.player({'clip': clip})",
-    "widgets.attention_viewer(clip, maps)",
-    "widgets.browser(index, lambda i: clip)",
+    "viewers.player({'clip': clip})",
+    "viewers.attention_viewer(clip, maps)",
+    "viewers.browser(index, lambda i: clip)",
     "log = Path('log.jsonl')\nlog.write_text(json.dumps({'epoch': 0, 'loss': 2.0}) + '\\n')\n"
-    "widgets.live_monitor(log, every=0.2)",
+    "viewers.live_monitor(log, every=0.2)",
 ]
 SUM = "c => [...c.getContext('2d').getImageData(0, 0, c.width, c.height).data].reduce((a, b) => a + b)"
 

@@ -47,7 +47,7 @@ def finished(name: str, lesson: Lesson, data: PretrainingSet, out: Path) -> bool
     if not (card.is_file() and weights.is_file()):
         return False
     facts = json.loads(card.read_text(encoding="utf-8"))
-    same = facts["lesson"] == _plain(lesson) and facts["clips"]["digest"] == data.split("train").digest()
+    same = facts["lesson"] == plain(lesson) and facts["clips"]["digest"] == data.split("train").digest()
     return bool(same and facts["sha256"] == sha256(weights))
 
 
@@ -71,7 +71,7 @@ def publish(name: str, lesson: Lesson, network: nn.Module, result: FitResult, da
         "sha256": sha256(file),
         "bytes": file.stat().st_size,
         "parameters": sum(parameter.numel() for parameter in restored.parameters()),
-        "lesson": _plain(lesson),
+        "lesson": plain(lesson),
         "clips": {
             "name": "SynthVIRAT pre-training study",
             "seed": PRETRAINING,
@@ -280,7 +280,8 @@ def _table(rows: Sequence[Row], names: Sequence[str]) -> list[str]:
     return head + lines
 
 
-def _plain(lesson: Lesson) -> Row:
+def plain(lesson: Lesson) -> Row:
+    """A lesson as JSON has it."""
     return dict(json.loads(json.dumps(asdict(lesson))))
 
 

@@ -92,18 +92,18 @@ LESSONS: dict[str, Lesson] = {
     "progressive_dvsr_x4": Lesson(
         model="progressive_dvsr", options={"scale": 4, "frames": 8, "channels": 8}, epochs=5, batch=8, lr=2e-3
     ),
-    "uniformer_tiny": Lesson(model="uniformer_tiny", sizes=(32, 40), epochs=7, lr=2e-3, weight_decay=0.05),
+    "uniformer_tiny": Lesson(model="uniformer_tiny", sizes=(32, 40), epochs=4, lr=2e-3, weight_decay=0.05),
     "ircsn_tiny": Lesson(model="ircsn_tiny", sizes=(28, 32), epochs=6, lr=3e-3),
     "tiny_r3d_own_video": Lesson(
         model="tiny_r3d", options={"widths": [12, 24, 48, 96], "stem": "paper"}, sizes=(32, 40), epochs=6, lr=3e-3
     ),
     "r3d18_narrow": Lesson(model="r3d18", options=NARROW | {"stem_channels": 8}, sizes=(24, 28), epochs=3, lr=3e-3),
     "r3d50_2018_narrow": Lesson(
-        model="r3d50_2018", options=SHALLOW | NARROW | {"stem_channels": 8}, sizes=(24, 28), epochs=3, lr=3e-3
+        model="r3d50_2018", options=SHALLOW | NARROW | {"stem_channels": 8}, sizes=(24, 28), epochs=2, lr=3e-3
     ),
     "r2plus1d50_narrow": Lesson(model="r2plus1d50", options=SHALLOW | NARROW, sizes=(24, 28), epochs=3, lr=3e-3),
     "wrn50_narrow": Lesson(
-        model="wrn50", options=SHALLOW | NARROW | {"stem_channels": 8}, sizes=(24, 28), epochs=3, lr=3e-3
+        model="wrn50", options=SHALLOW | NARROW | {"stem_channels": 8}, sizes=(24, 28), epochs=2, lr=3e-3
     ),
     "foreground_x4": Lesson(model="foreground", options={"channels": 8, "scale": 4}, epochs=3, batch=8, lr=2e-3),
     "dvsr_x4": Lesson(

@@ -191,8 +191,8 @@ def _papermill(job: Job) -> str:
     if raised:
         return f"{raised[0].ename}: {raised[0].evalue}".splitlines()[0]
     if p.returncode or unrun:
-        lines = [line for line in log.splitlines() if line.strip()] or ["cells were left unrun"]
-        return "the kernel died" if "DeadKernelError" in log else lines[-1]
+        lines = [line for line in log.splitlines() if line.strip() and "[IPKernelApp]" not in line]
+        return "the kernel died" if "DeadKernelError" in log or not lines else lines[-1]
     return ""
 
 
