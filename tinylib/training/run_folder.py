@@ -13,7 +13,9 @@ from torch import Tensor
 from tinylib.errors import DataError, UsageError
 from tinylib.files import atomic_path, sha256, write_json, write_text
 
-FREE = frozenset({"config.workers", "config.checkpoint_every"})  # may differ between two attempts at the same run
+FREE = frozenset(
+    {"config.workers", "config.checkpoint_every", "config.track"}
+)  # may differ between two attempts at the same run
 KEPT = 2
 
 
