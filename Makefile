@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 PROFILE ?= demo
-BIN := $(VENV)/bin
+BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 LOCKED = $(PIP) --no-deps --require-hashes
 HERE = $(PIP) --no-deps --editable .
@@ -11,22 +11,23 @@ TORCH := $(shell grep -E '^torch(vision)?==' constraints.txt)
 # PyTorch's build: its CPU one (200 MB) where no NVIDIA GPU is, else and where that cannot be had the lock's (gigabytes)
 BUILD ?= $(shell test "$$(uname)" != Linux || command -v nvidia-smi >/dev/null 2>&1 && echo locked || echo cpu)
 CUDA = $(shell sed -nE 's/^((nvidia|cuda)-[a-z0-9-]+|triton|torch|torchvision)==.*/--no-emit-package \1/p' constraints.txt)
-COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11.9 --generate-hashes --no-annotate --no-header -c constraints.txt
+COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11.5 --generate-hashes --no-annotate --no-header -c constraints.txt
 
-.PHONY: help reports test check lab lock clean
+.PHONY: help reports test check lab lock site clean
 
 help:
 	@echo "make reports   run every notebook and render it: reports/$(PROFILE)/index.html (PROFILE=smoke|demo|full)"
 	@echo "make test      lint, types and all tests"
 	@echo "make check     lint and types only"
 	@echo "make lab       JupyterLab on notebooks/"
+	@echo "make site      documents, notebooks, papers and API as pages: site/index.html"
 	@echo "make lock      pins and hashes anew, of pyproject.toml within constraints.txt"
 
-$(BIN)/python:
+$(VENV)/pyvenv.cfg:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "tinylib needs Python 3.11 or newer (PYTHON=...)")'
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.torch: requirements-torch.lock | $(BIN)/python
+$(VENV)/.torch: requirements-torch.lock | $(VENV)/pyvenv.cfg
 ifeq ($(BUILD),cpu)
 	$(PIP) uv==$(UV)
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --torch-backend cpu $(TORCH) \
@@ -62,8 +63,12 @@ check: $(VENV)/.installed-dev
 test: check
 	$(BIN)/python -m pytest
 
+site: $(VENV)/.installed-dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "site/index.html"
+
 lab: $(VENV)/.installed
 	$(BIN)/jupyter lab notebooks
 
 clean:
-	rm -rf .pytest_cache .mypy_cache .ruff_cache build dist
+	rm -rf site .pytest_cache .mypy_cache .ruff_cache build dist
