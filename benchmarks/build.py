@@ -98,10 +98,10 @@ def main() -> None:
         if given.annotations is None:
             synthetic(place / "own", 600)
             given.annotations, given.videos = place / "own" / "annotations", place / "own" / "videos"
-        found, work = find_videos(given.videos), []
+        videos, work = find_videos(given.videos)[0], []
         for source in find_sources(given.annotations)[0]:
             if clips := windows(source.read(), rule):
-                work.append((found[source.video_id], max(window.end for window in clips) + 1))
+                work.append((videos[source.video_id], max(window.end for window in clips) + 1))
         frames = sum(n for _, n in work)
         walls, processors = [], []
         for turn in range(given.repeat):

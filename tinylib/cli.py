@@ -45,6 +45,7 @@ def build(args: argparse.Namespace) -> int:
         dry_run=args.dry_run,
         workers=args.workers,
         scheduler=args.scheduler,
+        replace=args.replace,
     )
     for file, reason in report.quarantined:
         print(f"{file}: {reason}", file=sys.stderr)
@@ -81,11 +82,13 @@ def convert(args: argparse.Namespace) -> int:
 
 def predict(args: argparse.Namespace) -> int:
     from tinylib.evaluation.model_card import calibrated, open_model
+    from tinylib.models.pretrained import OWN_VIDEO
     from tinylib.recognise.pipeline import CutConfig, recognise
     from tinylib.recognise.proposals import ProposalConfig
 
     proposals = ProposalConfig(method=args.method, width=args.width, threshold=args.motion, travel=args.travel)
-    trained = open_model(args.model) if args.calibrate is None else calibrated(args.model, args.calibrate)
+    model = args.model or OWN_VIDEO
+    trained = open_model(model) if args.calibrate is None else calibrated(model, args.calibrate)
     timeline = recognise(
         args.video,
         trained,
@@ -97,6 +100,7 @@ def predict(args: argparse.Namespace) -> int:
         layer=args.layer,
         maps=not args.no_maps,
         annotated=not args.no_video,
+        overwrite=args.overwrite,
     )
     print(timeline.summary())
     print(f"{args.out}: timeline.csv, timeline.json, clips/{', maps/' * (not args.no_maps)}", end="")
@@ -235,6 +239,7 @@ def parser() -> argparse.ArgumentParser:
     cut.add_argument("--videos", type=_folder, metavar="DIR")
     cut.add_argument("--out", type=Path, required=True, metavar="DIR")
     cut.add_argument("--dry-run", action="store_true", help="write the index alone; needs no video")
+    cut.add_argument("--replace", action="store_true", help="set aside what lies in DIR and is not of this build")
     _scaling(cut)
 
     verify = command("check", check, "verify a dataset; exit 1 and a list if anything is wrong")
@@ -250,7 +255,12 @@ def parser() -> argparse.ArgumentParser:
 
     own = command("predict", predict, "recognise actions in a video")
     own.add_argument("video", type=_file, metavar="VIDEO")
-    own.add_argument("--model", type=_exists, required=True, metavar="RUN_DIR", help="a run folder, or its checkpoint")
+    own.add_argument(
+        "--model",
+        type=_exists,
+        metavar="RUN_DIR",
+        help="a run folder, or its checkpoint (default: the network that ships)",
+    )
     own.add_argument("--out", type=Path, required=True, metavar="DIR")
     own.add_argument(
         "--boxes",
@@ -268,6 +278,7 @@ def parser() -> argparse.ArgumentParser:
     own.add_argument("--layer", metavar="NAME", help="of the attention maps (default: the deepest with 6 px or more)")
     own.add_argument("--no-maps", action="store_true", help="leave the attention maps out")
     own.add_argument("--no-video", action="store_true", help="leave the annotated video out")
+    own.add_argument("--overwrite", action="store_true", help="an earlier result in DIR goes; default: it is set aside")
 
     answer = command("submit", submit, "challenge submission from scores, validated")
     answer.add_argument("scores", type=_file, nargs="+", metavar="SCORES.npz", help="several are averaged")

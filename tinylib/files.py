@@ -5,12 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
+import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
 from tinylib.errors import DataError, UsageError
+
+BEFORE = ".before-"  # in the name of a folder that was set aside
 
 
 @contextmanager
@@ -21,22 +25,40 @@ def atomic_path(target: str | Path) -> Iterator[Path]:
     """
     target = Path(target)
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.stem}.", suffix=f".part{target.suffix}")
-    os.close(handle)
-    temporary = Path(name)
+    temporary = target.with_name(f".{target.stem}.{secrets.token_hex(4)}.part{target.suffix}")
+    os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o666))  # as open to others as the umask says
     try:
         yield temporary
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
+        if target.exists():  # a file that was made private stays so
+            shutil.copymode(target, temporary)
         os.replace(temporary, target)
-        directory = os.open(target.parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        _flush(target.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _flush(folder: Path) -> None:
+    """Bring a folder's entries to the disk, where the system lets a folder be opened."""
+    if os.name == "nt":
+        return
+    directory = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def set_aside(folder: Path) -> Path | None:
+    """Rename a folder that holds anything to NAME.before-DATE beside it, and say where; None: it held nothing."""
+    if not folder.exists() or not any(folder.iterdir()):
+        return None
+    stem = f"{folder.name}{BEFORE}{datetime.now(UTC):%Y-%m-%d-%H%M%S}"
+    names = (stem, *(f"{stem}-{number}" for number in range(2, 1000)))
+    target = next(path for path in map(folder.with_name, names) if not path.exists())
+    os.replace(folder, target)
+    return target
 
 
 @contextmanager

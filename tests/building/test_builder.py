@@ -1,5 +1,7 @@
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,10 +14,12 @@ from tests.datasets.small import tree, write_kpf, write_scene, write_virat
 from tinylib.building.builder import Part, build, union
 from tinylib.building.cutting import crop
 from tinylib.building.rules import MevaRule, ViratRule
+from tinylib.building.sources import find_videos
 from tinylib.datasets.index import read_tinyvirat
 from tinylib.datasets.integrity import check
 from tinylib.datasets.readers import open_split
 from tinylib.errors import DataError, UsageError
+from tinylib.files import locked, write_json
 from tinylib.video import read_frames
 
 MEVA_VIDEO = "2018-03-11.11-20-01.11-25-01.school.G638"
@@ -98,11 +102,79 @@ def test_processes_build_the_same_bytes(footage, built, tmp_path):
     assert tree(tmp_path) == tree(built[0])
 
 
-def test_a_changed_rule_leaves_nothing_of_the_old_build(footage, tmp_path):
+def test_what_a_build_would_not_make_stands_until_it_is_set_aside_by_name(footage, tmp_path):
+    splits = {"VIRAT_S_1": "test", "VIRAT_S_2": "train", "VIRAT_S_3": "train"}
     run(footage, tmp_path / "a", ViratRule(min_frames=40, max_frames=50, min_clips=0))
-    run(footage, tmp_path / "a", splits={"VIRAT_S_1": "test", "VIRAT_S_2": "train", "VIRAT_S_3": "train"})
-    run(footage, tmp_path / "b", splits={"VIRAT_S_1": "test", "VIRAT_S_2": "train", "VIRAT_S_3": "train"})
+    before = tree(tmp_path / "a")
+    for rule in (RULE, ViratRule(min_frames=40, max_frames=51, min_clips=0)):
+        with pytest.raises(UsageError, match=r"a: holds \d+ clips that this build would not make .*--replace"):
+            run(footage, tmp_path / "a", rule, splits=splits)
+        assert tree(tmp_path / "a") == before
+    report = run(footage, tmp_path / "a", splits=splits, replace=True)
+    run(footage, tmp_path / "b", splits=splits)
     assert tree(tmp_path / "a") == tree(tmp_path / "b")
+    (aside,) = tmp_path.glob("a.before-*")
+    assert any(str(aside) in note for note in report.notes)
+    assert tree(aside) == {path: digest for path, digest in before.items() if ".lock" not in str(path)}
+
+
+def test_clips_stay_where_their_video_does_not(footage, tmp_path):
+    shutil.copytree(footage / "videos", tmp_path / "videos")
+    out = tmp_path / "out"
+    build(footage / "annotations", tmp_path / "videos", out, RULE, workers=0)
+    before = tree(out)
+    (tmp_path / "videos/ground/VIRAT_S_2.mp4").unlink()
+    report = build(footage / "annotations", tmp_path / "videos", out, RULE, workers=0)
+    ((name, reason),) = report.quarantined
+    assert name == "VIRAT_S_2"
+    assert re.search(r"no video of this name .*; \d+ clips cut before are kept", reason)
+    after = tree(out)
+    assert [path for path in before if before[path] != after[path] and "quarantine" not in str(path)] == []
+    shutil.rmtree(tmp_path / "videos/ground")
+    assert build(footage / "annotations", tmp_path / "videos", out, RULE, workers=0).clips == report.clips
+    with pytest.raises(UsageError, match="would not make"):  # other clips of a video that is not there
+        build(footage / "annotations", tmp_path / "videos", out, ViratRule(max_frames=50, min_clips=0), workers=0)
+
+
+def test_a_dry_run_and_other_peoples_clips_leave_each_other_alone(footage, tmp_path):
+    out = tmp_path / "out"
+    run(footage, out)
+    before = tree(out)
+    with pytest.raises(UsageError, match="out: holds clips; a dry run"):
+        build(footage / "annotations", None, out, RULE, dry_run=True)
+    assert tree(out) == before
+    shutil.rmtree(out / ".build")
+    with pytest.raises(UsageError, match="holds clips that no build has made"):
+        run(footage, out)
+
+
+def test_two_builders_of_one_folder(footage, tmp_path):
+    with locked(tmp_path / "build"), pytest.raises(UsageError, match="in use by another process"):
+        run(footage, tmp_path)
+
+
+def test_videos_of_one_name_are_one_only_if_they_are_equal(footage, tmp_path):
+    for day in ("day1", "day2"):
+        shutil.copytree(footage / "videos/ground", tmp_path / "videos" / day)
+    assert find_videos(tmp_path / "videos")[1] == {}
+    write_scene(tmp_path / "videos/day2/VIRAT_S_1.mp4", 60, seed=9)
+    files, unclear = find_videos(tmp_path / "videos")
+    assert files.keys() == {"VIRAT_S_2", "VIRAT_S_3"}
+    assert re.fullmatch("2 different videos have this name: .*day1.*, .*day2.*", unclear["VIRAT_S_1"])
+    report = build(footage / "annotations", tmp_path / "videos", tmp_path / "out", RULE, workers=0)
+    assert report.quarantined == (("VIRAT_S_1", unclear["VIRAT_S_1"]),)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such permissions there")
+def test_what_is_private_stays_private(tmp_path):
+    before = os.umask(0o077)
+    try:
+        write_json(tmp_path / "a.json", 1)
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a.json").stat().st_mode & 0o777 == 0o600
+    write_json(tmp_path / "a.json", 2)
+    assert (tmp_path / "a.json").stat().st_mode & 0o777 == 0o600
 
 
 KILLED = """

@@ -12,11 +12,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.datasets.small import tree
 from tests.moving import film
 from tinylib import cli
 from tinylib.annotations.tracks import Track
 from tinylib.building.rules import Window
-from tinylib.errors import ClipError, DataError, UsageError
+from tinylib.errors import ClipError, DataError, TinylibError, UsageError
 from tinylib.evaluation.model_card import ModelCard, open_model
 from tinylib.evaluation.scores import Scores
 from tinylib.models import checkpoint
@@ -112,7 +113,7 @@ def test_it_can_be_done_again_and_leaves_nothing_old(place, result, tmp_path):
     shutil.copytree(place / "out", folder)
     again = recognise(place / "film.mp4", place / "run", folder, boxes=place / "boxes.csv", maps=False)
     assert again.source == "boxes.csv"
-    assert not list((folder / "maps").iterdir())
+    assert not (folder / "maps").exists()
     assert len(list((folder / "clips").iterdir())) == len(again.clips) == 1
     assert again.clips[0].clip_id == "0001_track_a_b"
 
@@ -210,6 +211,23 @@ def test_somebody_else_s_folder_is_left_alone(place, tmp_path):
         recognise(place / "film.mp4", place / "run", tmp_path / "file")
 
 
+def test_an_earlier_result_stays_until_a_new_one_is_whole(place, tmp_path, capsys):
+    call = {"boxes": place / "boxes.csv", "maps": False, "annotated": False}
+    recognise(place / "film.mp4", place / "run", tmp_path / "out", **call)
+    before = tree(tmp_path / "out")
+    whole = (place / "film.mp4").read_bytes()
+    (tmp_path / "film.mp4").write_bytes(whole[: len(whole) * 2 // 3])
+    with pytest.raises(TinylibError):
+        recognise(tmp_path / "film.mp4", place / "run", tmp_path / "out", **call)
+    assert tree(tmp_path / "out") == before
+    recognise(place / "film.mp4", place / "run", tmp_path / "out", **call)
+    (aside,) = tmp_path.glob("out.before-*")
+    assert tree(aside) == before
+    assert aside.name in capsys.readouterr().out
+    recognise(place / "film.mp4", place / "run", tmp_path / "out", overwrite=True, **call)
+    assert sorted(path.name for path in tmp_path.glob("out*")) == ["out", aside.name]
+
+
 # the command
 
 
@@ -239,8 +257,8 @@ def test_the_command(place, tmp_path, capsys):
         ({"--model": "nowhere"}, 2, "nowhere: no such folder"),
         ({"--model": "."}, 1, "no model.safetensors in it"),
         ({"--boxes": "film.mp4"}, 1, "expected text"),
-        ({"--boxes": "late.csv"}, 1, "boxes up to frame 500 of a video with frames 0 to 89"),
-        ({"--boxes": "outside.csv"}, 1, "is outside the 160x120 picture"),
+        ({"--boxes": "late.csv"}, 1, "no box lies in the video: 1 boxes (track a, frame 500) past the end"),
+        ({"--boxes": "outside.csv"}, 1, "box (900, 2, 930, 40)) outside the 160x120"),
         ({"--min-frames": "90"}, 2, "min_frames: expected 2 to 75, got 90"),
         ({"--threshold": "2"}, 2, "expected 0 to 1, got '2'"),
         ({"--motion": "-3"}, 2, "expected a positive number, got '-3'"),

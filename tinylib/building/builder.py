@@ -5,16 +5,18 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from dataclasses import replace as changed
+from datetime import UTC, datetime
 from pathlib import Path
 
 from tinylib.annotations.labels import CLASSES, video_domain
-from tinylib.building.cutting import STATE, Done, Task, clear, run
+from tinylib.building.cutting import STATE, Done, Task, finished, outdated, run
 from tinylib.building.rules import Rule, ViratRule, Window, rare_classes, windows
 from tinylib.building.sources import assign_splits, find_sources, find_videos
 from tinylib.datasets.index import SPLITS, Clip, Index, tinyvirat_json, write_tinyvirat
 from tinylib.errors import AnnotationError, UsageError
-from tinylib.files import write_json
+from tinylib.files import BEFORE, locked, write_json
 from tinylib.progress import Meter
 
 
@@ -59,12 +61,21 @@ def build(
     scheduler: str | None = None,
     seed: int = 0,
     splits: Mapping[str, str] | None = None,
+    replace: bool = False,
 ) -> BuildReport:
     """Build TinyVIRAT v1 (ViratRule) or a v2 part (MevaRule) into `out`; see `union`."""
     version = 1 if isinstance(rule, ViratRule) else 2
     part = Part(annotations, videos, rule)
     return union(
-        [part], out, version=version, dry_run=dry_run, workers=workers, scheduler=scheduler, seed=seed, splits=splits
+        [part],
+        out,
+        version=version,
+        dry_run=dry_run,
+        workers=workers,
+        scheduler=scheduler,
+        seed=seed,
+        splits=splits,
+        replace=replace,
     )
 
 
@@ -78,21 +89,36 @@ def union(
     scheduler: str | None = None,
     seed: int = 0,
     splits: Mapping[str, str] | None = None,
+    replace: bool = False,
 ) -> BuildReport:
     """Build one dataset from several parts: TinyVIRAT-v2 is VIRAT under the v1 rule and MEVA under its own.
 
     Annotations in train/, val/ (or validate/) and test/ folders keep their split; otherwise every fifth video is held
     out. Ids count within a split, by part, video and anchor. Bad files go to quarantine.json and the build goes on; a
     killed build goes on where it was and ends with the same bytes. `dry_run` writes the indexes alone.
+
+    Clips of an earlier build stay where this one would make the same, though their video is no longer there; where it
+    would not, the build is refused before anything is touched, or with `replace` the whole folder is set aside as
+    NAME.before-DATE. UsageError: that, a folder that holds clips of another origin, or another build at work in it.
     workers: processes on this machine (None: one a core, 0: this process); scheduler: address of a dask scheduler.
     """
     began, out = time.monotonic(), Path(out)
-    cuts, bad, notes = _plan(parts, version, seed, splits)
-    reused, sums = 0, dict[str, str]()
-    if not dry_run:
-        cuts, sums, reused = _cut(parts, cuts, out, bad, workers, scheduler)
-        write_json(out / "checksums.json", dict(sorted(sums.items())))
-    clips = _publish(out, cuts, version)
+    if dry_run:
+        if (out / STATE).is_dir() or (out / "videos").is_dir():
+            raise UsageError(f"{out}: holds clips; a dry run writes its indexes into a folder of its own")
+        cuts, bad, notes = _plan(parts, version, seed, splits)
+        clips, reused = _publish(out, cuts, version), 0
+    else:
+        with locked(out / "build", wait=False):
+            cuts, bad, notes = _plan(parts, version, seed, splits)
+            tasks = _tasks(parts, cuts, out, bad)
+            if line := _in_the_way(out, tasks):
+                if not replace:
+                    raise UsageError(f"{line}; build into another folder, or --replace sets this one aside")
+                notes.append(f"{line}: set aside as {_set_aside(out)}")
+            cuts, sums, reused = _cut(cuts, tasks, out, bad, workers, scheduler)
+            write_json(out / "checksums.json", dict(sorted(sums.items())))
+            clips = _publish(out, cuts, version)
     if bad or not dry_run:
         write_json(out / "quarantine.json", [{"file": file, "reason": reason} for file, reason in sorted(bad)])
     labels = Counter(name for cut in cuts for _, window in cut.clips for name in window.labels)
@@ -155,7 +181,7 @@ def _plan(
         first = counters[cut.split]
         counters[cut.split] += len(cut.clips)
         clips = tuple((f"{i:05d}", window) for i, (_, window) in enumerate(cut.clips, first))
-        numbered.append(replace(cut, clips=clips))
+        numbered.append(changed(cut, clips=clips))
     return [cut for cut in numbered if cut.clips], bad, notes
 
 
@@ -176,15 +202,13 @@ def _without_rare(cuts: list[_Cut], min_clips: int, notes: list[str]) -> list[_C
     notes.append(f"classes with fewer than {min_clips} training clips are removed: {listed}")
     kept = []
     for cut in cuts:
-        stripped = [(i, replace(w, labels=tuple(name for name in w.labels if name not in rare))) for i, w in cut.clips]
-        kept.append(replace(cut, clips=tuple((i, window) for i, window in stripped if window.labels)))
+        stripped = [(i, changed(w, labels=tuple(name for name in w.labels if name not in rare))) for i, w in cut.clips]
+        kept.append(changed(cut, clips=tuple((i, window) for i, window in stripped if window.labels)))
     return kept
 
 
-def _cut(
-    parts: Sequence[Part], plan: list[_Cut], out: Path, bad: Bad, workers: int | None, scheduler: str | None
-) -> tuple[list[_Cut], dict[str, str], int]:
-    """Cut all videos that are there: what was written, its hashes, and how many videos were finished before."""
+def _tasks(parts: Sequence[Part], plan: list[_Cut], out: Path, bad: Bad) -> dict[str, Task]:
+    """What is to cut, by folder; videos that are not there are named, and what was cut of them before is kept."""
     videos = []
     for part in parts:
         if part.videos is None:
@@ -192,18 +216,47 @@ def _cut(
         videos.append(find_videos(part.videos))
     tasks: dict[str, Task] = {}
     for cut in plan:
-        video = videos[cut.part].get(cut.video_id)
+        files, unclear = videos[cut.part]
+        video = files.get(cut.video_id)
+        # absolute, since a worker may run elsewhere
+        task = Task(video.absolute() if video else None, out.absolute(), cut.folder, cut.clips)
         if video is None:
-            bad.append((cut.video_id, f"no video of this name under {parts[cut.part].videos}"))
-        else:
-            # absolute, since a worker may run elsewhere
-            tasks[cut.folder] = Task(video.absolute(), out.absolute(), cut.folder, cut.clips)
+            reason = unclear.get(cut.video_id, f"no video of this name under {parts[cut.part].videos}")
+            earlier = finished(task)
+            stay = f"; {len(earlier.files)} clips cut before are kept" if earlier else ""
+            bad.append((cut.video_id, reason + stay))
+            if earlier is None and not task.state.exists():
+                continue
+        tasks[cut.folder] = task
+    return tasks
+
+
+def _in_the_way(out: Path, tasks: Mapping[str, Task]) -> str:
+    """What lies in `out` that this build would not leave as it is, in a line; "": nothing."""
+    if (out / "videos").is_dir() and not (out / STATE).is_dir() and any((out / "videos").rglob("*.mp4")):
+        return f"{out}: holds clips that no build has made"
+    clips, folders = outdated(out, tasks)
+    return f"{out}: holds {clips} clips that this build would not make (such as {folders[0]})" if clips else ""
+
+
+def _set_aside(out: Path) -> Path:
+    """Move all that a build has left in `out` to NAME.before-DATE beside it; the lock, which we hold, stays."""
+    place = out.with_name(f"{out.name}{BEFORE}{datetime.now(UTC):%Y-%m-%d-%H%M%S-%f}")
+    place.mkdir()
+    for path in sorted(out.iterdir()):
+        if path.name != ".build.lock":
+            path.rename(place / path.name)
+    return place
+
+
+def _cut(
+    plan: list[_Cut], tasks: dict[str, Task], out: Path, bad: Bad, workers: int | None, scheduler: str | None
+) -> tuple[list[_Cut], dict[str, str], int]:
+    """Cut all videos that are there: what was written, its hashes, and how many videos were finished before."""
+    tasks = {folder: task for folder, task in tasks.items() if task.video is not None or finished(task)}
+    (out / STATE).mkdir(parents=True, exist_ok=True)  # from now on what lies here is a build's
     for leftover in out.glob(".*.part.json"):  # of a write that was killed
         leftover.unlink()
-    for state in sorted((out / STATE).glob("*/*.json")):  # of an earlier build with other splits or annotations
-        folder = f"videos/{state.parent.name}/{state.name.removesuffix('.json')}"
-        if folder not in tasks:
-            clear(out, folder)
     done: dict[str, Done] = {}
     with Meter(len(tasks), "videos") as meter:
         for task, result in run(list(tasks.values()), workers, scheduler):
@@ -216,7 +269,7 @@ def _cut(
         sums |= result.files
         clips = tuple((name, w) for name, w in cut.clips if f"{cut.folder}/{name}.mp4" in result.files)
         if clips:
-            written.append(replace(cut, clips=clips))
+            written.append(changed(cut, clips=clips))
     return written, sums, sum(result.reused for result in done.values())
 
 

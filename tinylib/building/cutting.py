@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +30,7 @@ STATE = ".build"  # what is done: one file a video
 class Task:
     """One video to cut into numbered clips: OUT/<folder>/<id>.mp4, folder = videos/<split>/<video_id>."""
 
-    video: Path
+    video: Path | None  # None: it is not there; what was cut of it before still is
     out: Path
     folder: str
     clips: tuple[tuple[str, Window], ...]
@@ -38,11 +39,24 @@ class Task:
     def state(self) -> Path:
         return self.out / STATE / f"{self.folder.removeprefix('videos/')}.json"
 
+    @property
+    def windows(self) -> list[list[Any]]:
+        """What is cut, as the state remembers it."""
+        return [[name, w.start, w.end, list(w.box)] for name, w in self.clips]
+
     def key(self) -> str:
         """Hash of everything that the written files depend on."""
+        assert self.video is not None
         clips = [(name, w.start, w.end, w.box) for name, w in self.clips]
         facts = [ENCODING, self.video.name, self.video.stat().st_size, clips]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+    def agrees(self, state: Mapping[str, Any]) -> bool:
+        """Whether a state is of this task; of a video that is not there, as far as its windows tell."""
+        if self.video is not None:
+            return bool(state.get("key") == self.key())
+        names = {f"{self.folder}/{name}.mp4" for name, _ in self.clips}
+        return bool(state.get("windows", self.windows) == self.windows and set(state["files"]) <= names)
 
 
 @dataclass(frozen=True)
@@ -60,9 +74,9 @@ def cut(task: Task) -> Done:
     Memory holds the crops of the windows that are open, nothing else. A finished video is remembered with its key and
     hashes and is not cut again; an unfinished one starts over. A video that cannot be decoded leaves no clip.
     """
-    key = task.key()
-    if done := _finished(task, key):
+    if done := finished(task):
         return done
+    assert task.video is not None
     clear(task.out, task.folder)
     done = Done()
     try:
@@ -77,18 +91,35 @@ def cut(task: Task) -> Done:
     except ClipError as error:
         clear(task.out, task.folder)
         done = Done(bad=[(str(task.video), str(error))])
-    write_json(task.state, {"key": key, "files": done.files, "bad": done.bad})
+    write_json(task.state, {"key": task.key(), "windows": task.windows, "files": done.files, "bad": done.bad})
     return done
 
 
-def _finished(task: Task, key: str) -> Done | None:
+def finished(task: Task) -> Done | None:
+    """What an earlier build made of exactly this task, if all of it is there."""
     try:
         state = read_json(task.state)
-        if state["key"] != key or any(sha256(task.out / path) != digest for path, digest in state["files"].items()):
+        if not task.agrees(state) or any(sha256(task.out / path) != digest for path, digest in state["files"].items()):
             return None
         return Done(state["files"], [(file, reason) for file, reason in state["bad"]], reused=True)
     except (AnnotationError, OSError, KeyError, TypeError):  # nothing remembered, or not what we wrote
         return None
+
+
+def outdated(out: Path, tasks: Mapping[str, Task]) -> tuple[int, list[str]]:
+    """Clips in `out` that these tasks would not leave as they are: how many, and the folders that they lie in."""
+    clips, folders = 0, []
+    for file in sorted((out / STATE).glob("*/*.json")):
+        folder = f"videos/{file.parent.name}/{file.name.removesuffix('.json')}"
+        try:
+            state = read_json(file)
+            lost = len(state["files"]) if folder not in tasks or not tasks[folder].agrees(state) else 0
+        except (AnnotationError, KeyError, TypeError):  # not what we wrote: the clips may be anybody's
+            lost = sum(1 for _ in (out / folder).glob("*.mp4"))
+        if lost:
+            clips += lost
+            folders.append(folder)
+    return clips, folders
 
 
 def clear(out: Path, folder: str) -> None:
@@ -105,6 +136,7 @@ def clear(out: Path, folder: str) -> None:
 
 def _stream(task: Task, clips: Sequence[tuple[str, Window]], fps: float, done: Done) -> None:
     """Decode once, crop what is open, and hand finished clips to an encoder thread: codecs release the interpreter."""
+    assert task.video is not None
     last = max(window.end for _, window in clips)
     waiting, pending = deque(clips), deque[Future[tuple[str, str]]]()
     open_clips: list[tuple[str, Window, list[NDArray[np.uint8]]]] = []
@@ -162,7 +194,7 @@ def run(tasks: Sequence[Task], workers: int | None, scheduler: str | None) -> It
         from distributed import KilledWorker, as_completed
 
         # the longest first, so that none is left alone at the end
-        order = sorted(tasks, key=lambda task: -task.video.stat().st_size)
+        order = sorted(tasks, key=lambda task: -task.video.stat().st_size if task.video else 0)
         futures = dict(zip(client.map(cut, order, pure=False), order, strict=True))
         for future in as_completed(futures):
             task = futures[future]

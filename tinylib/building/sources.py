@@ -13,6 +13,7 @@ from tinylib.annotations.virat import read_virat
 from tinylib.datasets.index import SPLITS
 from tinylib.datasets.readers import part_of, video_files
 from tinylib.errors import DataError, UsageError
+from tinylib.files import sha256
 
 _SPLIT_FOLDERS = {"train": "train", "training": "train", "val": "val", "validate": "val", "validation": "val"} | {
     "test": "test"
@@ -33,7 +34,7 @@ class Source:
 
 
 def find_sources(folder: str | Path) -> tuple[list[Source], list[tuple[str, str]]]:
-    """Sources under `folder` by video, and (file, reason) of those that a video has twice.
+    """Sources under `folder` by video, and (file, reason) of those left out: no video's, or a video's second.
 
     KPF files win over Release-2 text of the same video: only they have the names of the 26 classes.
     """
@@ -45,6 +46,9 @@ def find_sources(folder: str | Path) -> tuple[list[Source], list[tuple[str, str]
     matches = [(match, path) for path in sorted(folder.rglob("*")) if (match := _MAIN_FILE.fullmatch(path.name))]
     for match, path in sorted(matches, key=lambda pair: pair[0]["kpf"] is None):
         video_id = match["kpf"] or match["virat"]
+        if not video_id.strip("."):
+            twice.append((str(path), f"{video_id!r} names no video"))
+            continue
         names = [_SPLIT_FOLDERS[p] for p in path.relative_to(folder).parts[:-1] if p in _SPLIT_FOLDERS]
         source = Source(video_id, path, names[0] if names else None)
         other = found.setdefault(video_id, source)
@@ -78,11 +82,25 @@ def assign_splits(sources: Sequence[Source], splits: Mapping[str, str] | None, *
     }
 
 
-def find_videos(folder: str | Path) -> dict[str, Path]:
-    """Videos by their name without suffix; MEVA's '.r13' revisions are dropped. The first of equals wins."""
-    files: dict[str, Path] = {}
+def find_videos(folder: str | Path) -> tuple[dict[str, Path], dict[str, str]]:
+    """Videos by their name without suffix and without MEVA's '.r13' revision, and why a name stands for none.
+
+    Several files of one name that are the same byte for byte are one video; where they differ, nobody can say which one
+    was annotated, and the name's reason names them.
+    """
+    alike: dict[str, list[Path]] = {}
     for path in video_files(folder):
         stem = Path(path).stem
-        for name in (stem, re.sub(r"\.r\d+$", "", stem)):
-            files.setdefault(name, Path(folder, path))
-    return files
+        for name in dict.fromkeys((stem, re.sub(r"\.r\d+$", "", stem))):
+            alike.setdefault(name, []).append(Path(folder, path))
+    files = {name: paths[0] for name, paths in alike.items() if len(paths) == 1 or _equal(paths)}
+    unclear = {
+        name: f"{len(paths)} different videos have this name: {', '.join(map(str, paths))}"
+        for name, paths in alike.items()
+        if name not in files
+    }
+    return files, unclear
+
+
+def _equal(paths: Sequence[Path]) -> bool:
+    return len({path.stat().st_size for path in paths}) == 1 and len({sha256(path) for path in paths}) == 1

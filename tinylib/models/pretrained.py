@@ -21,6 +21,7 @@ from tinylib.models.segments import SegmentNetwork
 SYNTHVIRAT = "synthvirat"
 SOURCES = (SYNTHVIRAT,)  # names that stand for weights; anything else is a file
 FOLDER = Path(__file__).resolve().parent.parent / "weights"
+OWN_VIDEO = FOLDER / "tiny_r3d_own_video.safetensors"  # what `tinylib predict` asks where no model is given
 Network = TypeVar("Network", bound=nn.Module)
 
 # What is not a classifier of `models.create`, by the name that a weights file gives it.

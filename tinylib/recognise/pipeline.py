@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import math
 import re
+import shutil
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -30,7 +32,7 @@ from tinylib.datasets.store import ClipStore, resize_video
 from tinylib.errors import ClipError, DataError, UsageError
 from tinylib.evaluation.model_card import Trained, open_model
 from tinylib.evaluation.scores import Scores, predict
-from tinylib.files import atomic_path
+from tinylib.files import atomic_path, locked, set_aside
 from tinylib.models import attention_maps
 from tinylib.progress import track as shown
 from tinylib.recognise.drawing import annotate, overlay
@@ -145,13 +147,15 @@ def recognise(
     layer: str | None = None,
     annotated: bool = True,
     batch_size: int = 16,
+    overwrite: bool = False,
 ) -> Timeline:
     """Recognise actions in a video file and leave everything about it in the folder `out`.
 
     OUT: timeline.json and .csv; clips/ID.mp4; maps/ID.npz and .mp4, what speaks for each clip's surest class at `layer`
     (default: the deepest that is at least 6 px wide), and how active that layer is; scores.npz; annotated.mp4.
     boxes: tracks in a file (see `boxes`), else motion proposals. threshold: from which score on a class is said.
-    DataError says what the video lacks.
+    An earlier result stays until the new one is whole; then it is set aside as NAME.before-DATE and a line says so, or
+    with `overwrite` it goes. DataError says what the video lacks; UsageError: a folder of other things.
     """
     if not 0 <= threshold <= 1:
         raise UsageError(f"threshold: expected 0 to 1, got {threshold}")
@@ -171,59 +175,72 @@ def recognise(
             f"{boxes or video}: the longest of {len(tracks)} tracks has {longest} frames, and a clip needs "
             f"{cut.min_frames} (min_frames)"
         )
-    _clear(out)
-    names = [f"{n:04d}_track_{re.sub(r'[^A-Za-z0-9-]', '_', w.anchor)[:40]}" for n, w in enumerate(windows, 1)]
-    for place, frames in shown(
-        cut_clips(video, windows, info.fps, cut.max_side), "cutting", total=len(windows), closing_line=False
-    ):
-        write_video(out / "clips" / f"{names[place]}.mp4", frames, info.fps or 25.0)
-    index = _index(video, out, names, windows, trained)
-    scores = _scores(index, trained, batch_size)
-    scores.save(out / "scores.npz")
-    files, empty = _maps(index, scores, trained, layer, out) if maps else ({}, 0)
-    clips = tuple(
-        Seen(
-            names[i], w.anchor, w.start, w.end, w.box, f"clips/{names[i]}.mp4", w.side > cut.max_side, scores.scores[i],
-            files.get(names[i]),
+    with _new_result(out, overwrite) as folder:
+        names = [f"{n:04d}_track_{re.sub(r'[^A-Za-z0-9-]', '_', w.anchor)[:40]}" for n, w in enumerate(windows, 1)]
+        for place, frames in shown(
+            cut_clips(video, windows, info.fps, cut.max_side), "cutting", total=len(windows), closing_line=False
+        ):
+            write_video(folder / "clips" / f"{names[place]}.mp4", frames, info.fps or 25.0)
+        index = _index(video, folder, names, windows, trained)
+        scores = _scores(index, trained, batch_size)
+        scores.save(folder / "scores.npz")
+        files, empty = _maps(index, scores, trained, layer, folder) if maps else ({}, 0)
+        clips = tuple(
+            Seen(
+                names[i], w.anchor, w.start, w.end, w.box, f"clips/{names[i]}.mp4", w.side > cut.max_side,
+                scores.scores[i], files.get(names[i]),
+            )
+            for i, w in enumerate(windows)
+        )  # fmt: skip
+        notes += _remarks(info, tracks, clips, cut)
+        if empty:
+            notes.append(f"{empty} maps are empty: nothing at that layer speaks for the class")
+        timeline = Timeline(
+            video=video.name,
+            frames=info.frames,
+            fps=info.fps,
+            width=info.width,
+            height=info.height,
+            model=trained.card.model,
+            classes=trained.card.classes,
+            calibrated=trained.calibration is not None,
+            threshold=threshold,
+            source="motion" if boxes is None else Path(boxes).name,
+            times=frame_times(video),
+            tracks=tracks,
+            clips=clips,
+            notes=tuple(notes),
         )
-        for i, w in enumerate(windows)
-    )  # fmt: skip
-    notes += _remarks(info, tracks, clips, cut)
-    if empty:
-        notes.append(f"{empty} maps are empty: nothing at that layer speaks for the class")
-    timeline = Timeline(
-        video=video.name,
-        frames=info.frames,
-        fps=info.fps,
-        width=info.width,
-        height=info.height,
-        model=trained.card.model,
-        classes=trained.card.classes,
-        calibrated=trained.calibration is not None,
-        threshold=threshold,
-        source="motion" if boxes is None else Path(boxes).name,
-        times=frame_times(video),
-        tracks=tracks,
-        clips=clips,
-        notes=tuple(notes),
-    )
-    timeline.save(out)
-    if annotated:
-        annotate(video, timeline, out / "annotated.mp4")
+        timeline.save(folder)
+        if annotated:
+            annotate(video, timeline, folder / "annotated.mp4")
     return timeline
 
 
-def _clear(out: Path) -> None:
-    """An earlier result's files go; anything else in the way is the user's (UsageError)."""
+@contextmanager
+def _new_result(out: Path, overwrite: bool) -> Iterator[Path]:
+    """A folder to work in, which takes the place of `out` when all of it is there; on failure `out` stays as it was."""
+    out = out.resolve()
     if out.exists() and not out.is_dir():
         raise UsageError(f"{out}: is a file, and results need a folder")
     if out.is_dir() and any(out.iterdir()) and not (out / MARK).exists():
         raise UsageError(f"{out}: is not empty and holds no earlier result: choose another folder")
-    for pattern in ("clips/*.mp4", "maps/*.mp4", "maps/*.npz", "timeline.*", "scores.*", "annotated.mp4"):
-        for old in out.glob(pattern):
-            old.unlink()
-    (out / "clips").mkdir(parents=True, exist_ok=True)
-    (out / MARK).touch()
+    with locked(out, wait=False):
+        folder = out.with_name(f".{out.name}.part")
+        shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed
+        (folder / "clips").mkdir(parents=True)
+        (folder / MARK).touch()
+        try:
+            yield folder
+            if overwrite:
+                shutil.rmtree(out, ignore_errors=True)
+            elif aside := set_aside(out):
+                print(f"{out}: the earlier result is now {aside.name}")
+            if out.is_dir():
+                out.rmdir()
+            folder.rename(out)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _remarks(info: VideoInfo, tracks: dict[str, Track], clips: Sequence[Seen], cut: CutConfig) -> list[str]:

@@ -3,21 +3,7 @@
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime
 from pathlib import Path
-
-from tinylib.results.comparison import BEFORE
-
-
-def set_aside(run_dir: Path) -> Path | None:
-    """Rename a run folder that holds anything to NAME.before-DATE beside it, and say where; None: it held nothing."""
-    if not run_dir.exists() or not any(run_dir.iterdir()):
-        return None
-    stem = f"{run_dir.name}{BEFORE}{datetime.now(UTC):%Y-%m-%d-%H%M%S}"
-    names = (stem, *(f"{stem}-{number}" for number in range(2, 1000)))
-    target = next(path for path in map(run_dir.with_name, names) if not path.exists())
-    os.replace(run_dir, target)
-    return target
 
 
 def thin(run_dir: Path) -> int:

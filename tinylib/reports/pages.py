@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tinylib.errors import TinylibError
+from tinylib.files import BEFORE
 from tinylib.reports import folders
 from tinylib.results.paper_files import planned
 from tinylib.results.rows import KEY
@@ -158,10 +159,8 @@ def _spelled(value: float, low: float, high: float) -> str:
 
 def _disk(out: Path) -> str:
     """How large the folder is, and what of it is kept of runs that are out of date."""
-    old = sum(folders.size(folder) for folder in (out / "runs").glob(f"*{folders.BEFORE}*"))
-    aside = (
-        f", of which {folders.spelled(old)} are earlier runs set aside (runs/NAME{folders.BEFORE}DATE)" if old else ""
-    )
+    old = sum(folders.size(folder) for folder in (out / "runs").glob(f"*{BEFORE}*"))
+    aside = f", of which {folders.spelled(old)} are earlier runs set aside (runs/NAME{BEFORE}DATE)" if old else ""
     return folders.spelled(folders.size(out)) + aside
 
 

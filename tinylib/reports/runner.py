@@ -17,8 +17,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tinylib.files import locked, write_text
-from tinylib.reports.folders import set_aside, thin
+from tinylib.files import locked, set_aside, write_text
+from tinylib.reports.folders import thin
 from tinylib.reports.graph import Job, after, before_of, plan
 from tinylib.reports.source import title
 from tinylib.reports.status import Status, read_status

@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 
 from tinylib.evaluation.metrics import spelled
+from tinylib.files import BEFORE
 from tinylib.results.paper_files import JOIN, facts, papers, planned, published
 from tinylib.results.rows import FILE, Row, load
 from tinylib.results.tables import banner
@@ -21,7 +22,6 @@ from tinylib.results.tables import table as paper_table
 from tinylib.results.verdicts import ANSWERS, COLUMNS, orderings, tally
 
 DIGITS = {"%": 1, "ratio": 3}
-BEFORE = ".before-"  # in the name of a run folder that `tinylib reports` has set aside
 HERE = "12_papers_vs_ours"  # its own rows are about the others'
 
 

@@ -20,23 +20,14 @@ from tinylib.synth.people.players import Player, Stage
 from tinylib.synth.places.primitives import ActorFrame, Array, Event
 from tinylib.synth.vehicles import actions_vehicles as cars
 
-WALK, STAND, RUN, CARRY, HEAVY = (
-    "activity_walking",
-    "activity_standing",
-    "activity_running",
-    "activity_carrying",
-    "Transport_HeavyCarry",
-)
+WALK, STAND, RUN = "activity_walking", "activity_standing", "activity_running"
+CARRY, HEAVY = "activity_carrying", "Transport_HeavyCarry"
 TOOL, PHONE, TEXT = "specialized_using_tool", "specialized_talking_phone", "specialized_texting_phone"
 GESTURE, EXERCISE, TALK, TOUCH = "activity_gesturing", "specialized_miscellaneous", "Talking", "Interacts"
 PULL, PUSH, MISC, RIDE, MOVE = "Pull", "Push", "Misc", "Riding", "vehicle_moving"
 OPEN, CLOSE, ENTER, EXIT, LOAD = "Opening", "Closing", "Entering", "Exiting", "Loading"
-START, STOP, TURN_LEFT, TURN_RIGHT = (
-    "vehicle_starting",
-    "vehicle_stopping",
-    "vehicle_turning_left",
-    "vehicle_turning_right",
-)
+START, STOP = "vehicle_starting", "vehicle_stopping"
+TURN_LEFT, TURN_RIGHT = "vehicle_turning_left", "vehicle_turning_right"
 ROAD = frozenset({MOVE, START, STOP, TURN_LEFT, TURN_RIGHT})
 AT_CAR = frozenset({OPEN, CLOSE, ENTER, EXIT, LOAD})
 ON_FOOT = frozenset(
