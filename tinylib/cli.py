@@ -69,6 +69,16 @@ def check(args: argparse.Namespace) -> int:
     return 0 if report.ok else 1
 
 
+def fetch(args: argparse.Namespace) -> int:
+    from tinylib.datasets.fetching import SOURCES
+    from tinylib.datasets.fetching import fetch as download
+
+    for file in download(args.name, args.out, agree=args.agree):
+        print(f"{file}: whole")
+    print(f"then: {SOURCES[args.name].then}" if SOURCES[args.name].then else "")
+    return 0
+
+
 def convert(args: argparse.Namespace) -> int:
     from tinylib.models.official import convert as convert_checkpoint
 
@@ -244,6 +254,11 @@ def parser() -> argparse.ArgumentParser:
 
     verify = command("check", check, "verify a dataset; exit 1 and a list if anything is wrong")
     verify.add_argument("root", type=_folder, metavar="DIR")
+
+    get = command("fetch", fetch, "a dataset from its owners' own address, once you agree to their terms")
+    get.add_argument("name", metavar="NAME", help="ucf101, hmdb51, ...")
+    get.add_argument("--out", type=Path, required=True, metavar="DIR")
+    get.add_argument("--agree", action="store_true", help="I agree to the owners' terms")
 
     port = command("convert", convert, "import an official checkpoint")
     port.add_argument("name", metavar="NAME", help="a classifier's or super-resolver's name")

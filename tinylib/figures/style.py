@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 from typing import Any
 
 import matplotlib
@@ -10,6 +11,8 @@ import matplotlib.figure
 from cycler import cycler
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
+
+from tinylib.files import atomic_path
 
 # Okabe-Ito: told apart by colour-blind readers, in print and on screen
 BLUE, ORANGE, GREEN, PINK, YELLOW, SKY, BLACK = (
@@ -58,6 +61,18 @@ def png(figure: matplotlib.figure.Figure) -> bytes:
     data = io.BytesIO()
     figure.savefig(data, format="png", bbox_inches="tight", facecolor="white")
     return data.getvalue()
+
+
+@styled
+def save(figure: matplotlib.figure.Figure, path: str | Path) -> tuple[Path, Path]:
+    """Write PATH.png and, for papers, PATH.pdf: vectors, with text as text in embedded fonts."""
+    files = Path(f"{path}.png"), Path(f"{path}.pdf")
+    with matplotlib.rc_context({"pdf.fonttype": 42}):
+        for file in files:
+            with atomic_path(file) as temporary:
+                about = {"CreationDate": None} if file.suffix == ".pdf" else {}
+                figure.savefig(temporary, bbox_inches="tight", facecolor="white", metadata=about)
+    return files
 
 
 def axes_grid(
