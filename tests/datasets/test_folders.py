@@ -187,7 +187,8 @@ def test_clips_in_are_clips_out_and_clips_named(paths):
         try:
             parts = [read_folder(root, split) for split in SPLITS]
         except TinylibError as error:
-            assert "\n" not in str(error)
+            if "\n" in str(error):
+                raise
             return
         clips = [clip.path for index in parts for clip in index.clips]
         named = sum(

@@ -24,7 +24,7 @@ from tinylib.datasets.loading import batches
 from tinylib.errors import UsageError
 from tinylib.models import checkpoint as networks
 from tinylib.progress import Meter, Progress
-from tinylib.training import environment, processes, run_folder
+from tinylib.training import environment, processes, run_folder, tracking
 from tinylib.training.optimise import Average, FitConfig, Optimiser, lr_factor, make_optimisers
 from tinylib.training.watch import Watch
 from tinylib.workers import device_name
@@ -133,7 +133,7 @@ class _Run:
 
     def __init__(self, objective: Any, data: Any, config: FitConfig, run_dir: Path, description: dict[str, Any]):
         self.objective, self.data, self.config, self.run_dir = objective, data, config, run_dir
-        self.accelerator = processes.accelerator()
+        self.accelerator = processes.accelerator(**tracking.tracked(config.track, run_dir))
         self.device, self.main = self.accelerator.device, self.accelerator.is_main_process
         self.world, self.rank = self.accelerator.num_processes, self.accelerator.process_index
         self.bf16 = config.precision == "bf16" or (config.precision == "auto" and self.device.type == "cuda")
@@ -172,6 +172,7 @@ class _Run:
         if self.main:
             run_folder.claim(self.run_dir, identity)
             run_folder.sweep(self.run_dir)
+        tracking.start(self.accelerator, self.config)
         self.accelerator.wait_for_everyone()
         found = run_folder.load_checkpoint(self.run_dir)
         if found is not None:
@@ -292,6 +293,7 @@ class _Run:
         row |= {"seconds": round(state.worked, 3), "waiting": round(state.waited / max(state.worked, 1e-9), 4)}
         row["clips_per_second"] = round(len(self.data) / max(state.worked, 1e-9), 2)
         state.history.append(row)
+        self.accelerator.log(row, step=epoch)
         state.epoch, state.step, state.clips, state.worked, state.waited = epoch, 0, 0, 0.0, 0.0
         state.sums.clear()
         if self.main:
@@ -338,6 +340,7 @@ class _Run:
         last, best = self.run_dir / "model.safetensors", self.run_dir / "best.safetensors"
         if self.main:
             self.deliver(last, self.config.epochs)
+        tracking.stop(self.accelerator)
         self.accelerator.wait_for_everyone()
         return FitResult(
             run_dir=self.run_dir,

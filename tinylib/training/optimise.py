@@ -53,6 +53,7 @@ class FitConfig:
     seed: int = 0
     workers: int = 0
     checkpoint_every: int = 0  # steps; besides, after each epoch
+    track: str = ""  # one of accelerate's trackers (tensorboard, wandb, ...), besides log.jsonl; "" is none
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "validate_every"):

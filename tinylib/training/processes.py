@@ -21,14 +21,19 @@ if TYPE_CHECKING:
 Batch = dict[str, Any]
 
 
-def accelerator() -> Accelerator:
-    """This process and its device. UsageError: the environment asks for fp16, whose gradients would need scaling."""
+def accelerator(*, log_with: str | None = None, project_dir: str | None = None) -> Accelerator:
+    """This process and its device. UsageError: the environment asks for fp16, whose gradients would need scaling.
+
+    log_with, project_dir: a tracker, and where it writes.
+    """
     from accelerate import Accelerator
 
-    asked = os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
-    if asked not in ("no", "bf16"):
-        raise UsageError(f"ACCELERATE_MIXED_PRECISION={asked}: training runs in fp32 or bf16 (`precision` says which)")
-    return Accelerator(mixed_precision="no")
+    precision = os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
+    if precision not in ("no", "bf16"):
+        raise UsageError(
+            f"ACCELERATE_MIXED_PRECISION={precision}: training runs in fp32 or bf16 (`precision` says which)"
+        )
+    return Accelerator(mixed_precision="no", log_with=log_with, project_dir=project_dir)
 
 
 class Share:

@@ -15,7 +15,7 @@ from tinylib.files import atomic_path, sha256, write_json, write_text
 
 # may differ between two attempts at the same run; the last three are of earlier versions, which nobody set
 FREE = frozenset(
-    f"config.{name}" for name in ("workers", "checkpoint_every", "compile", "channels_last", "deterministic")
+    f"config.{name}" for name in ("workers", "checkpoint_every", "track", "compile", "channels_last", "deterministic")
 )
 KEPT = 2
 
