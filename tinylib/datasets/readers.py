@@ -13,13 +13,51 @@ VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".wmv
 _HMDB_TAIL = r"_[a-z]_[a-z]{2}_np\d+_[a-z]{2}_[a-z]{3}_\d+"  # body part, camera, people, view, quality, number
 
 
+_NO_VIDEO = (".jpg", ".jpeg", ".png", ".txt", ".csv", ".json", ".yml", ".yaml", ".npy", ".npz", ".zip", ".wav", ".mp3")
+_NO_VIDEO += (
+    ".m4a",
+    ".mka",
+    ".wma",
+    ".heic",
+    ".heif",
+    ".avif",
+    ".md",
+    ".py",
+    ".html",
+    ".xml",
+    ".safetensors",
+    ".store",
+)
+_MAGIC = {0: (b"\x1a\x45\xdf\xa3", b"\x00\x00\x01\xba", b"FLV\x01", b"\x30\x26\xb2\x75\x8e\x66\xcf\x11"), 4: (b"ftyp",)}
+
+
+def is_video(path: Path) -> bool:
+    """Whether a file is a video: by a usual suffix, else by its first bytes (MP4 and 3GP, AVI, MPEG, FLV, ASF, ...)."""
+    suffix = path.suffix.lower()
+    if suffix in VIDEO_SUFFIXES or suffix in _NO_VIDEO:
+        return suffix in VIDEO_SUFFIXES
+    if not path.is_file():  # a pipe would wait for ever
+        return False
+    try:
+        with path.open("rb") as file:
+            head = file.read(400)
+    except OSError:
+        return False
+    if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
+        return True
+    if any(head[at : at + len(mark)] == mark for at, marks in _MAGIC.items() for mark in marks):
+        return True
+    # a transport stream's packets begin with the same byte, 188 bytes apart (192 with a recorder's time stamp)
+    return len(head) > 380 and (head[0] == head[188] == head[376] == 0x47 or head[4] == head[196] == 0x47)
+
+
 def video_files(root: str | Path) -> list[str]:
-    """Video files under `root` as relative paths with forward slashes, sorted; hidden ones are skipped."""
+    """Video files under `root` (see `is_video`) as relative paths with forward slashes, sorted; no hidden ones."""
     root = Path(root)
     if not root.is_dir():
         raise DataError(f"{root}: no such folder")
-    found = (path.relative_to(root) for path in root.rglob("*") if path.suffix.lower() in VIDEO_SUFFIXES)
-    return sorted(path.as_posix() for path in found if not any(part.startswith(".") for part in path.parts))
+    inside = (path for path in root.rglob("*") if not any(p.startswith(".") for p in path.relative_to(root).parts))
+    return sorted(path.relative_to(root).as_posix() for path in inside if is_video(path))
 
 
 def ucf_group(stem: str) -> str | None:
