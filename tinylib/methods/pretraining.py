@@ -28,6 +28,7 @@ from tinylib.training.objectives.classify import Classify
 from tinylib.training.objectives.foreground import Foreground
 
 Batch = dict[str, Any]
+LOSSES = ("loss", "reconstruction", "action", "area")  # of a history, that the log ends with
 
 
 class Dimmed(Classify):
@@ -139,7 +140,8 @@ def pretrain(
             continue
         say(f"{name}: begins, {lesson.epochs} epochs")
         network, result = teach(lesson, data, out / "runs" / name, out)
-        say(f"{name}: taught in {result.seconds / 60:.1f} minutes, last loss {result.history[-1]['loss']:.4f}")
+        losses = ", ".join(f"{key} {value:.4f}" for key, value in result.history[-1].items() if key in LOSSES)
+        say(f"{name}: taught in {result.seconds / 60:.1f} minutes, at last {losses}")
         say(f"{name}: {publish(name, lesson, network, result, data, out)}")
     return files
 

@@ -95,7 +95,7 @@ LESSONS: dict[str, Lesson] = {
     "uniformer_tiny": Lesson(model="uniformer_tiny", sizes=(32, 40), epochs=4, lr=2e-3, weight_decay=0.05),
     "ircsn_tiny": Lesson(model="ircsn_tiny", sizes=(28, 32), epochs=6, lr=3e-3),
     "tiny_r3d_own_video": Lesson(
-        model="tiny_r3d", options={"widths": [12, 24, 48, 96], "stem": "paper"}, sizes=(32, 40), epochs=6, lr=3e-3
+        model="tiny_r3d", options={"widths": [12, 24, 48, 96], "stem": "paper"}, sizes=(32, 40), epochs=3, lr=3e-3
     ),
     "r3d18_narrow": Lesson(model="r3d18", options=NARROW | {"stem_channels": 8}, sizes=(24, 28), epochs=3, lr=3e-3),
     "r3d50_2018_narrow": Lesson(
@@ -106,10 +106,17 @@ LESSONS: dict[str, Lesson] = {
         model="wrn50", options=SHALLOW | NARROW | {"stem_channels": 8}, sizes=(24, 28), epochs=2, lr=3e-3
     ),
     "foreground_x4": Lesson(model="foreground", options={"channels": 8, "scale": 4}, epochs=3, batch=8, lr=2e-3),
+    "dvsr_x2": Lesson(
+        model="dvsr",
+        options={"scale": 2, "channels": 8, "growth": 4, "blocks": 2, "global_skip": True},
+        epochs=5,
+        batch=8,
+        lr=2e-3,
+    ),
     "dvsr_x4": Lesson(
         model="dvsr",
         options={"scale": 4, "channels": 8, "growth": 4, "blocks": 2, "global_skip": True},
-        epochs=10,
+        epochs=5,
         batch=8,
         lr=2e-3,
     ),
