@@ -60,7 +60,7 @@ def is_video(path: str | Path) -> bool:
     suffix = os.path.splitext(path)[1].lower()
     if suffix in VIDEO_SUFFIXES:
         return True
-    if suffix in NOT_VIDEO:
+    if suffix in NOT_VIDEO or not os.path.isfile(path):  # a pipe would wait for ever
         return False
     try:
         with open(path, "rb") as file:
