@@ -5,14 +5,17 @@ from __future__ import annotations
 import ast
 import logging
 import os
+import signal
 import sys
 import threading
+import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from itertools import islice
 from multiprocessing import connection, get_context, parent_process
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -24,7 +27,6 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 Item = TypeVar("Item", bound=tuple[Any, ...])
 AHEAD = 2  # items a worker that are handed out before their turn
-_shared: tuple[Any, ...] = ()  # of a worker process: what every item needs
 
 
 LOOPBACK = "127.0.0.1"
@@ -89,7 +91,7 @@ def as_finished(
 
     workers: processes of this machine (0, 1: this process); scheduler: address of a dask scheduler instead. shared:
     arguments that travel once to each process. A process that is killed, for want of memory say, is replaced, and what
-    it may have held is tried once more, alone; the item that ends its process again is a WorkerKilled with its name.
+    it held is tried once more; the item that ends its process again is a WorkerKilled with its name.
     """
     return _outcomes(function, items, workers, scheduler, shared, name, ordered=False)
 
@@ -123,70 +125,84 @@ def _on_processes(
     *,
     ordered: bool,
 ) -> Iterator[tuple[Item, Callable[[], Result]]]:
-    pool = _pool(workers, shared)
+    pool = _Pool(shared, name)
     waiting: deque[tuple[Item, Future[Result]]] = deque()
     rest = iter(items)
-    more = True
-    try:
-        while True:
-            while more and len(waiting) < (1 + AHEAD) * workers:
-                item = next(rest, None)
-                more = item is not None
-                if item is not None:
-                    try:
-                        waiting.append((item, pool.submit(_call, function, item)))
-                    except BrokenProcessPool as error:
-                        lost: Future[Result] = Future()
-                        lost.set_exception(error)
-                        waiting.append((item, lost))
-                        break
-            if not waiting:
-                return
-            wait([future for _, future in list(waiting)[: 1 if ordered else None]], return_when=FIRST_COMPLETED)
-            if any(_broken(future) for _, future in waiting):
-                pool.shutdown()
-                waiting = deque((item, _again(function, item, future, shared, name)) for item, future in waiting)
-                pool = _pool(workers, shared)
-            place = next(i for i, (_, future) in enumerate(waiting) if future.done())
-            item, future = waiting[place]
-            del waiting[place]
-            yield item, future.result
-    finally:
-        pool.shutdown(cancel_futures=True)
+    with ThreadPoolExecutor(workers, thread_name_prefix="tinylib-worker") as threads:
+        try:
+            while True:
+                for item in islice(rest, (1 + AHEAD) * workers - len(waiting)):
+                    waiting.append((item, threads.submit(pool.call, function, item)))
+                if not waiting:
+                    return
+                wait([future for _, future in waiting][: 1 if ordered else None], return_when=FIRST_COMPLETED)
+                place = next(i for i, (_, future) in enumerate(waiting) if future.done())
+                item, future = waiting[place]
+                del waiting[place]
+                yield item, future.result
+        finally:
+            for _, future in waiting:
+                future.cancel()
+            pool.close()
 
 
-def _again(
-    function: Callable[..., Result],
-    item: Item,
-    future: Future[Result],
-    shared: tuple[Any, ...],
-    name: Callable[[Item], str],
-) -> Future[Result]:
-    """The item's future, or where its process may have been killed that of a second try in a process of its own."""
-    if not _broken(future):
-        return future
-    with _pool(1, shared) as pool:
-        second = pool.submit(_call, function, item)
-        wait([second])
-    if _broken(second):
-        second = Future()
-        second.set_exception(WorkerKilled(name(item)))
-    return second
+class _Pool:
+    """Processes, each behind a thread of this one that hands it an item and waits: so it is known what each one holds.
+
+    They are new processes, not copies of this one: a copy of a process with threads, such as a kernel, may stand still.
+    """
+
+    def __init__(self, shared: tuple[Any, ...], name: Callable[[Any], str]):
+        self.shared, self.name = shared, name
+        self.of_thread = threading.local()
+        self.lock = threading.Lock()
+        self.processes: list[BaseProcess] = []
+        self.closed = False
+
+    def call(self, function: Callable[..., Result], item: tuple[Any, ...]) -> Result:
+        """Its result, from this thread's process, or from a second one where the first is killed."""
+        for _ in range(2):
+            pipe = self.pipe()
+            try:
+                pipe.send((function, item))
+                value, error = pipe.recv()
+            except (EOFError, ConnectionError):
+                self.of_thread.pipe = None
+                pipe.close()
+                continue
+            if error is not None:
+                raise error
+            result: Result = value
+            return result
+        raise WorkerKilled(self.name(item))
+
+    def pipe(self) -> connection.Connection:
+        """To this thread's process, which is started where there is none."""
+        if getattr(self.of_thread, "pipe", None) is None:
+            context = get_context("spawn")
+            mine, theirs = context.Pipe()
+            with self.lock:  # one start at a time, and none after the end
+                if self.closed:
+                    raise CancelledError
+                process = context.Process(target=_work, args=(theirs, self.shared), daemon=True)
+                process.start()
+                self.processes.append(process)
+            theirs.close()
+            self.of_thread.pipe = mine
+        pipe: connection.Connection = self.of_thread.pipe
+        return pipe
+
+    def close(self) -> None:
+        with self.lock:
+            self.closed = True
+            for process in self.processes:
+                process.terminate()
+        for process in self.processes:
+            process.join()
 
 
-def _broken(future: Future[Any]) -> bool:
-    return future.done() and isinstance(future.exception(), BrokenProcessPool)
-
-
-def _pool(workers: int, shared: tuple[Any, ...]) -> ProcessPoolExecutor:
-    """New processes, not copies of this one: a copy of a process with threads, such as a kernel, may stand still."""
-    return ProcessPoolExecutor(workers, get_context("spawn"), initializer=_start, initargs=(shared,))
-
-
-def _start(shared: tuple[Any, ...]) -> None:
-    """Keep what every item needs, and end this process when the one that started it is killed."""
-    global _shared
-    _shared = shared
+def _work(pipe: connection.Connection, shared: tuple[Any, ...]) -> None:
+    """A worker's life: items in, (result, error) out; it ends with the process that started it."""
 
     def watch() -> None:
         parent = parent_process()
@@ -195,10 +211,23 @@ def _start(shared: tuple[Any, ...]) -> None:
             os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
-
-
-def _call(function: Callable[..., Result], item: tuple[Any, ...]) -> Result:
-    return function(*_shared, *item)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt is the starter's to answer
+    answer: tuple[Any, Exception | None]
+    while True:
+        try:
+            function, item = pipe.recv()
+            answer = (function(*shared, *item), None)
+        except EOFError:
+            return
+        except Exception as error:
+            error.add_note(f"in a worker process:\n{traceback.format_exc()}")
+            answer = (None, error)
+        try:
+            pipe.send(answer)
+        except (ConnectionError, BrokenPipeError):
+            return
+        except Exception as error:  # what cannot travel
+            pipe.send((None, RuntimeError(f"{type(error).__name__}: {error}")))
 
 
 def _on_dask(
