@@ -131,7 +131,7 @@ class TrainingRun:
         record(self.run_dir, rows)
 
     def _split(self, name: str) -> Index:
-        from tinylib.datasets.readers import open_split
+        from tinylib.datasets.sources import open_split
 
         return open_split(self.data, self.data_root, name, fold=self.fold)
 
