@@ -54,7 +54,9 @@ def connect(scheduler: str | None, workers: int, *, processes: bool = True) -> I
     # what goes wrong in a worker comes back with its result, not by its log
     local = {"threads_per_worker": 1, "silence_logs": "ERROR"} | ({"host": LOOPBACK} if processes else {})
     address = dashboard()
-    quiet = {} if address else {f"distributed.{part}.http.routes": [] for part in ("scheduler", "worker")}
+    quiet: dict[str, list[str]] = (
+        {} if address else {f"distributed.{part}.http.routes": [] for part in ("scheduler", "worker")}
+    )
     pages = {"dashboard_address": address or f"{LOOPBACK}:0", "worker_dashboard_address": f"{LOOPBACK}:0"}
     with (
         dask.config.set(quiet),
