@@ -22,7 +22,6 @@ from scipy.stats import chisquare
 
 from tinylib.annotations import CLASSES
 from tinylib.building import MevaRule, ViratRule, Window, windows
-from tinylib.datasets import in_order
 from tinylib.files import sha256, write_json
 from tinylib.progress import track
 from tinylib.synth import (
@@ -46,6 +45,7 @@ from tinylib.synth import (
     support,
     top_sets,
 )
+from tinylib.workers import in_order
 
 
 def label_law(found: list[Window], domain: str) -> dict[str, Any]:

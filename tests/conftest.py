@@ -38,3 +38,13 @@ def chromium():
         browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox", "--disable-gpu"])
         yield browser
         browser.close()
+
+
+def pytest_terminal_summary(terminalreporter):
+    """One line on the tests that real data outside the repository would let run."""
+    reasons = [str(report.longrepr) for report in terminalreporter.stats.get("skipped", ())]
+    absent = sum("is not here (real data" in reason for reason in reasons)
+    if absent:
+        terminalreporter.write_line(
+            f"{absent} tests were skipped for want of the shared files: TINYLIB_SHARED=FOLDER says where they are"
+        )

@@ -5,6 +5,7 @@ import pytest
 
 from tinylib import cli, reports
 from tinylib.errors import DataError, UsageError
+from tinylib.reports import runner
 
 
 def call(capsys, *arguments):
@@ -53,7 +54,7 @@ def test_errors_are_one_line_and_debug_raises(capsys, monkeypatch, error, code, 
     def fail(*_, **__):
         raise error
 
-    monkeypatch.setattr(reports, "run", fail)
+    monkeypatch.setattr(runner, "run", fail)
     assert call(capsys, "reports") == (code, "", line)
     with pytest.raises(type(error)):
         cli.main(["reports", "--debug"])
@@ -62,17 +63,17 @@ def test_errors_are_one_line_and_debug_raises(capsys, monkeypatch, error, code, 
 def test_reports_passes_typed_parameters_and_fails_when_a_notebook_did(capsys, monkeypatch, tmp_path):
     seen = {}
 
-    def run(notebooks, profile, only, out, scheduler, parameters, *, force):
+    def run(notebooks, profile, only, out, scheduler, *, texts, force, keep_checkpoints):
         seen.update(locals())
         return [reports.Status("01_a", "done"), reports.Status("02_b", seen.get("end", "failed"))]
 
-    monkeypatch.setattr(reports, "run", run)
+    monkeypatch.setattr(runner, "run", run)
     arguments = ["reports", "--profile", "smoke", "--only", "04, 05", "--out", str(tmp_path), "-p", "scale", "8"]
     code, out, _ = call(capsys, *arguments, "-p", "data", "ucf101")
     assert code == 1
     assert out.endswith("index.html: 1 of 2 notebooks done\n")
     assert (seen["profile"], seen["only"]) == ("smoke", ["04", "05"])
-    assert seen["parameters"] == {"scale": 8, "data": "ucf101"}
+    assert seen["texts"] == {"scale": "8", "data": "ucf101"}  # the notebook's declaration says what they are
     seen["end"] = "done"
     assert call(capsys, *arguments)[0] == 0
 

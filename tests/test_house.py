@@ -12,32 +12,60 @@ from pathlib import Path
 import pytest
 import yaml
 from packaging.requirements import Requirement
-from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-CONDA_NAMES = {"pytorch": "torch", "matplotlib-base": "matplotlib"}
 
 
 def required():
     extras = (line for lines in PROJECT["project"]["optional-dependencies"].values() for line in lines)
-    return {r.name.lower(): r for r in map(Requirement, [*PROJECT["project"]["dependencies"], *extras])}
+    return {canonicalize_name(r.name): r for r in map(Requirement, [*PROJECT["project"]["dependencies"], *extras])}
 
 
 def pinned():
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
     pins = [Requirement(line) for line in lines if line.strip() and not line.startswith("#")]
-    return {pin.name.lower(): pin for pin in pins}
+    return {canonicalize_name(pin.name): pin for pin in pins}
 
 
-def test_the_conda_file_asks_for_what_pyproject_asks_for():
+def locked(name):
+    """The pins of a lock, each with how many hashes it has."""
+    text = (ROOT / name).read_text(encoding="utf-8")
+    blocks = re.findall(r"^(\S.*?)((?:\n\s+--hash=sha256:[0-9a-f]{64}(?: \\)?)*)$", text, re.MULTILINE)
+    return {
+        canonicalize_name((pin := Requirement(head.rstrip(" \\"))).name): (pin, tail.count("--hash"))
+        for head, tail in blocks
+    }
+
+
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock", "requirements-torch.lock"])
+def test_a_lock_has_hashes_no_address_and_the_versions_of_the_pins(name):
+    pins, every = pinned(), locked(name)
+    assert len(every) > 20
+    assert [pin for pin, hashes in every.values() if not hashes] == []
+    assert "://" not in (ROOT / name).read_text(encoding="utf-8")
+    assert [str(pin) for key, (pin, _) in every.items() if key in pins and pin.specifier != pins[key].specifier] == []
+
+
+def test_the_locks_hold_what_pyproject_asks_for():
+    lines = {part: PROJECT["project"]["optional-dependencies"][part] for part in ("dev", "export")}
+    needed = {canonicalize_name(Requirement(line).name) for line in PROJECT["project"]["dependencies"]}
+    more = {canonicalize_name(Requirement(line).name) for part in lines.values() for line in part}
+    torch = {"torch", "torchvision"}
+    assert torch <= set(locked("requirements-torch.lock"))
+    assert needed - torch <= set(locked("requirements.lock"))
+    assert (needed | more) - torch <= set(locked("requirements-dev.lock"))
+    heavy = [name for name in locked("requirements-dev.lock") if re.match(r"nvidia-|cuda-|torch$|triton", name)]
+    assert heavy == []  # so that a CPU's PyTorch may stand under them
+
+
+def test_both_ways_to_set_up_install_from_the_locks():
     listed = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))["dependencies"]
-    assert {"pip": ["-e ."]} in listed
-    for line in (line for line in listed if isinstance(line, str) and line not in ("pip", "make")):
-        name, asked = re.fullmatch(r"([\w.-]+)(.*)", line).groups()
-        name = CONDA_NAMES.get(name, name)
-        ours = PROJECT["project"]["requires-python"] if name == "python" else str(required()[name].specifier)
-        assert SpecifierSet(asked) == SpecifierSet(ours), line
+    assert {"pip": ["--require-hashes", "-r requirements-torch.lock", "-r requirements.lock"]} in listed
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for name in ("requirements.lock", "requirements-dev.lock", "requirements-torch.lock"):
+        assert f"$(LOCKED) -r {name}" in makefile
 
 
 def test_the_pins_satisfy_pyproject_and_leave_nothing_out():
@@ -88,7 +116,7 @@ def test_every_foreign_module_that_is_imported_is_declared_and_what_is_declared_
     checked = set().union(*(imported(p.read_text(encoding="utf-8")) for p in (ROOT / "tests").rglob("*.py")))
     checked |= set().union(*(imported(p.read_text(encoding="utf-8")) for p in (ROOT / "benchmarks").rglob("*.py")))
     assert [module for module in sorted(checked) if not providing(module) & (run_time | extras | optional)] == []
-    commands = {"jupyterlab", "ipykernel", "papermill"}  # programs, not modules
+    commands = {"jupyterlab", "ipykernel", "papermill", "tabulate"}  # programs, and what pandas asks for by name
     assert sorted(run_time - commands - set().union(*map(providing, used))) == []
 
 
@@ -102,7 +130,7 @@ def test_the_commands_of_the_documents_exist():
 
 
 def test_make_knows_its_targets():
-    for target in ("reports", "test", "check", "lab"):
+    for target in ("reports", "test", "check", "lab", "lock"):
         subprocess.run(["make", "--dry-run", target], cwd=ROOT, check=True, capture_output=True)
 
 

@@ -1,13 +1,49 @@
 """Worker processes: a script that would start them again in each of them is told so, in one line, before any starts."""
 
+import os
+import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from tinylib import workers
-from tinylib.errors import UsageError
+from tinylib.errors import UsageError, WorkerKilled
+
+
+def die_once(number: int, folder: str) -> int:
+    """Item 3 ends its process the first time, item 4 (of folder 'always') at each."""
+    mark = Path(folder) / "died"
+    if number == 3 and not mark.exists():
+        mark.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    if number == 4 and folder.endswith("always"):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return 10 * number
+
+
+def test_a_killed_worker_is_replaced_and_its_item_tried_again(tmp_path):
+    items = [(number, str(tmp_path)) for number in range(7)]
+    assert list(workers.in_order(die_once, items, 2)) == [0, 10, 20, 30, 40, 50, 60]
+    assert (tmp_path / "died").exists()
+
+
+def test_the_item_that_kills_its_worker_twice_is_named(tmp_path):
+    folder = tmp_path / "always"
+    folder.mkdir()
+    results, killed = set(), []
+    for _, result in workers.as_finished(
+        die_once, [(number, str(folder)) for number in range(7)], 2, name=lambda item: f"item {item[0]}"
+    ):
+        try:
+            results.add(result())
+        except WorkerKilled as error:
+            killed.append(str(error))
+    assert results == {0, 10, 20, 30, 50, 60}
+    assert killed == ["item 4: the process that worked on it was killed, twice (out of memory?)"]
+
 
 CALL = "workers.connect(None, 2).__enter__()"
 START = "import sys\nfrom tinylib import workers\nfrom tinylib.errors import UsageError\n"

@@ -69,6 +69,16 @@ def check(args: argparse.Namespace) -> int:
     return 0 if report.ok else 1
 
 
+def fetch(args: argparse.Namespace) -> int:
+    from tinylib.datasets.fetching import SOURCES
+    from tinylib.datasets.fetching import fetch as download
+
+    for file in download(args.name, args.out, agree=args.agree):
+        print(f"{file}: whole")
+    print(f"then: {SOURCES[args.name].then}" if SOURCES[args.name].then else "")
+    return 0
+
+
 def convert(args: argparse.Namespace) -> int:
     from tinylib.models.official import convert as convert_checkpoint
 
@@ -141,13 +151,59 @@ def pool(args: argparse.Namespace) -> int:
     return 0
 
 
+def table(args: argparse.Namespace) -> int:
+    from tinylib.files import write_text
+    from tinylib.results import typeset
+
+    text = typeset(args.paper, args.ref, args.runs, args.format)
+    if args.out is None:
+        print(text, end="")
+    else:
+        write_text(args.out, text)
+    return 0
+
+
+def cite(args: argparse.Namespace) -> int:
+    from tinylib.results import citations
+
+    print(citations(), end="")
+    return 0
+
+
+def train(args: argparse.Namespace) -> int:
+    from tinylib.settings import TrainingRun
+
+    settings = TrainingRun.read(args.config, _pairs(args.parameter, "train"))
+    print(settings.run().to_string(index=False))
+    print(f"{settings.run_dir}: seed-{settings.seed}/, {settings.model}-0 in scores/, results.jsonl")
+    return 0
+
+
+def export(args: argparse.Namespace) -> int:
+    from tinylib.evaluation import export as write
+
+    files = [file for file in (args.onnx, args.torch_export) if file is not None]
+    if not files:
+        raise UsageError("export: --onnx OUT.onnx or --torch-export OUT.pt2, or both")
+    for file in files:
+        done = write(args.run, file, "onnx" if file is args.onnx else "torch")
+        print(f"{done.file}: its logits agree with the network's to {done.difference:.1g} of the largest")
+    return 0
+
+
+def _pairs(given: Sequence[Sequence[str]], command: str) -> dict[str, str]:
+    """`-p NAME VALUE` as typed; no name twice."""
+    texts = {pair[0]: pair[1] for pair in given}
+    if len(texts) < len(given):
+        names = [name for name, _ in given]
+        raise UsageError(f"{command}: -p {next(n for n in names if names.count(n) > 1)} is given twice")
+    return texts
+
+
 def reports(args: argparse.Namespace) -> int:
     from tinylib.reports.runner import run
 
-    texts = dict(args.parameter)
-    if len(texts) < len(args.parameter):
-        names = [name for name, _ in args.parameter]
-        raise UsageError(f"reports: -p {next(n for n in names if names.count(n) > 1)} is given twice")
+    texts = _pairs(args.parameter, "reports")
     only = [part.strip() for part in args.only.split(",") if part.strip()]
     options: dict[str, Any] = {"force": args.force, "keep_checkpoints": args.keep_checkpoints}
     statuses = run(args.notebooks, args.profile, only, args.out, args.scheduler, texts=texts, **options)
@@ -198,6 +254,11 @@ def parser() -> argparse.ArgumentParser:
 
     verify = command("check", check, "verify a dataset; exit 1 and a list if anything is wrong")
     verify.add_argument("root", type=_folder, metavar="DIR")
+
+    get = command("fetch", fetch, "a dataset from its owners' own address, once you agree to their terms")
+    get.add_argument("name", metavar="NAME", help="ucf101, hmdb51, ...")
+    get.add_argument("--out", type=Path, required=True, metavar="DIR")
+    get.add_argument("--agree", action="store_true", help="I agree to the owners' terms")
 
     port = command("convert", convert, "import an official checkpoint")
     port.add_argument("name", metavar="NAME", help="a classifier's or super-resolver's name")
@@ -259,6 +320,24 @@ def parser() -> argparse.ArgumentParser:
     first.add_argument("names", nargs="*", metavar="NAME", help="networks (default: all that the package ships)")
     first.add_argument("--out", type=Path, required=True, metavar="DIR", help="weights, cards, logs and run folders")
     first.add_argument("--data", type=Path, metavar="DIR", help="the study and its stores (default: DIR/data)")
+
+    sheet = command("table", table, "a paper's table with ours beside it, for a paper, a page or a spreadsheet")
+    sheet.add_argument("paper", metavar="PAPER")
+    sheet.add_argument("ref", metavar="REF", help="such as 'Table 2'")
+    sheet.add_argument("--runs", type=_folder, nargs="+", default=[], metavar="DIR", help="where results of ours are")
+    sheet.add_argument("--format", choices=("latex", "csv", "md", "html"), default="md")
+    sheet.add_argument("--out", type=Path, metavar="FILE", help="default: the screen")
+
+    command("cite", cite, "BibTeX of tinylib and of the papers")
+
+    lesson = command("train", train, "train a classifier by a YAML file")
+    lesson.add_argument("config", type=_file, metavar="CONFIG.yaml")
+    lesson.add_argument("-p", "--parameter", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"))
+
+    way = command("export", export, "a run's network as one file, held against it")
+    way.add_argument("run", type=_exists, metavar="RUN_DIR", help="a run folder, or its checkpoint")
+    way.add_argument("--onnx", type=Path, metavar="OUT.onnx")
+    way.add_argument("--torch-export", type=Path, metavar="OUT.pt2", help="torch.export's program")
 
     graph = command("reports", reports, "run the notebook graph, render, index")
     graph.add_argument("--profile", **profile)

@@ -38,3 +38,14 @@ class AnnotationError(DataError):
 
     def __reduce__(self) -> tuple[type, tuple[str, int | None, str]]:
         return type(self), (self.path, self.line, self.reason)
+
+
+class WorkerKilled(DataError):
+    """A worker process was killed, twice, by what it worked on or for want of memory."""
+
+    def __init__(self, item: str):
+        super().__init__(f"{item}: the process that worked on it was killed, twice (out of memory?)")
+        self.item = item
+
+    def __reduce__(self) -> tuple[type[WorkerKilled], tuple[str]]:
+        return type(self), (self.item,)

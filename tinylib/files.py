@@ -99,6 +99,6 @@ def sha256(path: str | Path) -> str:
 def inside(root: str | Path, relative: str) -> Path:
     """`root / relative`, refusing absolute paths and any `..` (DataError)."""
     pure = PurePosixPath(relative.replace("\\", "/"))
-    if pure.is_absolute() or ".." in pure.parts or not pure.parts:
+    if pure.is_absolute() or ".." in pure.parts or not pure.parts or "\0" in relative:
         raise DataError(f"{relative!r}: a path must stay inside its dataset folder")
     return Path(root, *pure.parts)

@@ -11,8 +11,8 @@ and spawned workers; nothing but the path travels.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import replace
 from fractions import Fraction
 from importlib.util import find_spec
 from pathlib import Path
@@ -23,45 +23,20 @@ from numpy.typing import NDArray
 
 from tinylib.errors import ClipError, UsageError
 from tinylib.files import atomic_path
+from tinylib.packets import Scan, VideoInfo, pictures, scan_file
 
 BACKENDS = ("decord", "torchcodec", "pyav")
-
-# What decord decodes bit for bit as PyAV does, read from the first frame on; anything else (AV1, 10-bit, Matroska, and
-# HEVC, of which it mistakes some pixel formats) is PyAV's alone.
-COMMON_CONTAINERS = ("mov,mp4,m4a,3gp,3g2,mj2", "avi")
-COMMON_CODECS = ("h264", "mpeg4")
-COMMON_FORMATS = ("yuv420p", "yuvj420p")
 
 Frame = NDArray[np.uint8]
 
 
-@dataclass(frozen=True, slots=True)
-class VideoInfo:
-    """What a file holds; width and height as displayed, that is after `rotation` (degrees counter-clockwise)."""
-
-    path: Path
-    frames: int
-    fps: float
-    width: int
-    height: int
-    rotation: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Scan:
-    """What one pass over the packets tells without decoding them."""
-
-    info: VideoInfo
-    special: str | None  # why only PyAV reads it exactly; None: every backend does
-
-
 def probe(path: str | Path, *, exact: bool = True) -> VideoInfo:
     """Size, rate and number of frames; `exact` decodes them all, otherwise the packets are counted. ClipError."""
-    scan = _scan(path)
+    whole = _whole(path)
     if exact:
-        for _ in _decode(scan, stop=None):
+        for _ in _every(whole, 0, whole.info.frames):
             pass
-    return scan.info
+    return whole.info
 
 
 def read_frames(
@@ -75,7 +50,7 @@ def read_frames(
     """
     if backend not in ("auto", *BACKENDS):
         raise UsageError(f"backend {backend!r}: expected one of {', '.join(('auto', *BACKENDS))}")
-    scan = _scan(path)
+    scan = _whole(path)
     wanted = np.arange(scan.info.frames) if indices is None else np.asarray(indices, dtype=np.int64)
     if wanted.ndim != 1:
         raise UsageError(f"indices: expected a list of frame numbers, got shape {wanted.shape}")
@@ -85,11 +60,12 @@ def read_frames(
         bad = int(wanted.min() if wanted.min() < 0 else wanted.max())
         raise ClipError(path, f"frame {bad} was asked for, the file has frames 0 to {scan.info.frames - 1}")
     numbers, where = np.unique(wanted, return_inverse=True)
-    frames: Frame | None
+    frames: Frame | None = None
     if backend == "auto":
         # decord is read in sequence and converts every frame on the way; PyAV only those wanted
         sparse = 4 * len(numbers) <= numbers[-1]
-        frames = None if sparse or _unfit(scan, "decord") else _read_decord(scan, numbers)
+        with suppress(ClipError):  # what decord cannot read may be far from what is asked for
+            frames = None if sparse or _unfit(scan, "decord") else _read_decord(scan, numbers)
         if frames is None:
             frames = _read_pyav(scan, numbers)
     else:
@@ -106,26 +82,40 @@ def iter_frames(path: str | Path, *, start: int = 0, stop: int | None = None, th
 
     Memory does not grow with the video; frames before `start` are decoded but not converted. ClipError.
     """
-    scan = _scan(path)
+    scan = _whole(path)
     if not 0 <= start <= (scan.info.frames if stop is None else stop) <= scan.info.frames:
         raise ClipError(path, f"frames {start} to {stop} were asked for, the file has {scan.info.frames}")
     picture = _converter(scan)
-    for number, frame in _decode(scan, stop=stop, threads=threads):
+    for _, frame in _every(scan, start, scan.info.frames if stop is None else stop, threads):
+        yield picture(frame)
+
+
+def iter_pictures(
+    path: str | Path, *, start: int = 0, stop: int | None = None, threads: int = 1
+) -> Iterator[tuple[int, Frame]]:
+    """`iter_frames` with their numbers, of a file that may be damaged: frames that do not decode are left out."""
+    scan = scan_file(path)
+    picture = _converter(scan)
+    for number, frame in pictures(scan, stop=stop, threads=threads):
         if number >= start:
-            yield picture(frame)
+            yield number, picture(frame)
+
+
+def probe_damaged(path: str | Path) -> VideoInfo:
+    """`probe(exact=False)` of a file that may be cut off: as many frames as it holds, and a note of what it lacks."""
+    scan = scan_file(path)
+    if not scan.cut_off:
+        return scan.info
+    return replace(scan.info, note="; ".join(filter(None, (scan.info.note, f"{scan.info.path.name}: {scan.cut_off}"))))
 
 
 def frame_times(path: str | Path) -> NDArray[np.float64]:
     """When each frame is shown, in seconds from the first: (frames,). From the rate where the file does not say."""
-    scan, stamps = _scan(path), []
-    with _open(path) as (container, stream):
-        for packet in container.demux(stream):
-            if packet.size and not packet.is_discard and packet.pts is not None:
-                stamps.append(float(packet.pts * packet.time_base))
-    if len(stamps) != scan.info.frames:
+    scan = scan_file(path)
+    times = scan.times[scan.first :]
+    if len(times) != scan.info.frames:
         return np.arange(scan.info.frames) / (scan.info.fps or 25.0)
-    times: NDArray[np.float64] = np.sort(np.array(stamps)) - min(stamps)
-    return times
+    return times - times[0]
 
 
 def write_video(
@@ -175,104 +165,29 @@ def write_video(
         file.mux(stream.encode(None))
 
 
-@contextmanager
-def _open(path: str | Path) -> Iterator[tuple[Any, Any]]:
-    """The container and its first video stream; whatever goes wrong inside becomes a ClipError."""
-    import av
-
-    path = Path(path)
-    if not path.is_file():
-        raise ClipError(path, "is a directory" if path.is_dir() else "no such file")
-    if path.stat().st_size == 0:
-        raise ClipError(path, "the file is empty")
-    try:
-        # an absolute path is never taken for a protocol, and a playlist cannot reach the network
-        with av.open(str(path.absolute()), options={"protocol_whitelist": "file"}) as container:
-            if not container.streams.video:
-                raise ClipError(path, "there is no video stream")
-            if container.streams.video[0].codec_context is None:
-                raise ClipError(path, "its video is in no known format")
-            yield container, container.streams.video[0]
-    except (av.FFmpegError, OSError, ValueError, ArithmeticError) as error:
-        raise ClipError(path, f"cannot be decoded: {str(error).splitlines()[0]}") from error
+def _whole(path: str | Path) -> Scan:
+    """The scan of a file that is not cut off. ClipError."""
+    result = scan_file(path)
+    if result.cut_off:
+        raise ClipError(path, result.cut_off)
+    return result
 
 
-def _scan(path: str | Path) -> _Scan:
-    """Count the packets, compare with what the container claims, and decode the first frame for size and rotation."""
-    path = Path(path)
-    packets = discarded = placeholders = 0
-    end = gap = reached = 0.0  # last packet of any stream and longest step (seconds); last of the video (frames)
-    first = None
-    with _open(path) as (container, stream):
-        stream.codec_context.thread_count = 1
-        codec, claimed = stream.codec_context.name, stream.frames
-        rate = stream.average_rate or stream.guessed_rate
-        for packet in container.demux():
-            if packet.size and packet.pts is not None and packet.time_base:
-                until = float((packet.pts + (packet.duration or 0)) * packet.time_base)
-                end, gap = max(end, until), max(gap, until - end)
-            if packet.stream_index != stream.index:
-                continue
-            if packet.size:
-                packets += 1
-                discarded += packet.is_discard
-                placeholders += codec == "mpeg4" and packet.size == 1  # XviD's stand-in for its own delay: no picture
-                if packet.dts is not None:
-                    reached = max(reached, float((packet.dts + 1) * packet.time_base * rate) if rate else 0.0)
-                if packet.is_corrupt:
-                    raise ClipError(path, f"the file is damaged or cut off at frame {packets - 1}" + _of(claimed))
-            if first is None:
-                first = next(iter(packet.decode()), None)
-        # AVI stores a repeated picture as an empty chunk, which counts as time but is not a packet
-        seen = max(packets, round(reached)) if container.format.name == "avi" else packets
-        if seen < claimed:
-            raise ClipError(path, f"the file is cut off: it claims {claimed} frames and holds {packets}")
-        missing = (container.duration or 0) / 1e6 - (end - max(0, container.start_time or 0) / 1e6)
-        if not claimed and missing > max(0.1, 1.5 * gap):
-            raise ClipError(
-                path,
-                f"the file is cut off {missing:.2f} s before the end of the {container.duration / 1e6:.2f} s it claims",
-            )
-        if first is None:
-            raise ClipError(path, "there is no frame in it")
-        container_name, pixels = container.format.name, first.format.name
-    if first.rotation % 90:
-        raise ClipError(path, f"turned by {first.rotation} degrees: only quarter turns can be set upright")
-    width, height = (first.height, first.width) if first.rotation % 180 else (first.width, first.height)
-    shown = packets - discarded - placeholders
-    special = None
-    if container_name not in COMMON_CONTAINERS or codec not in COMMON_CODECS or pixels not in COMMON_FORMATS:
-        special = f"it is {codec} video with {pixels} pixels in {container_name}"
-    elif shown < packets:
-        special = "it holds packets that are not shown"
-    return _Scan(VideoInfo(path, shown, float(rate or 0), width, height, first.rotation % 360), special)
+def _every(whole: Scan, start: int, stop: int, threads: int = 1) -> Iterator[tuple[int, Any]]:
+    """Numbers and pictures from `start` to `stop`, none missing. ClipError."""
+    expected = start
+    for number, picture in pictures(whole, stop=stop, threads=threads):
+        if number < start:
+            continue
+        if number != expected:
+            break
+        yield number, picture
+        expected += 1
+    if expected != stop:
+        raise ClipError(whole.info.path, f"frame {expected} of {whole.info.frames} is damaged: it cannot be decoded")
 
 
-def _of(claimed: int) -> str:
-    return f" of {claimed}" if claimed else ""
-
-
-def _decode(scan: _Scan, *, stop: int | None, threads: int = 1) -> Iterator[tuple[int, Any]]:
-    """Number and frame in display order; a damaged frame, or fewer frames than packets, is a ClipError."""
-    path, expected = scan.info.path, scan.info.frames
-    stop = expected if stop is None else stop
-    number = 0
-    with _open(path) as (container, stream):
-        stream.thread_type = "AUTO" if threads != 1 else "SLICE"
-        stream.codec_context.thread_count = threads
-        for frame in container.decode(stream):
-            if number == stop < expected:
-                return
-            if frame.is_corrupt:
-                raise ClipError(path, f"frame {number} of {expected} is damaged")
-            if number < stop:
-                yield number, frame
-            number += 1
-    if number != expected:
-        raise ClipError(path, f"{number} frames could be decoded of {expected}")
-
-
-def _converter(scan: _Scan) -> Callable[[Any], Frame]:
+def _converter(scan: Scan) -> Callable[[Any], Frame]:
     """A function from decoded frames to upright RGB; one converter a video, as each keeps its tables."""
     from av.video.reformatter import VideoReformatter
 
@@ -289,7 +204,7 @@ def _converter(scan: _Scan) -> Callable[[Any], Frame]:
     return convert
 
 
-def _unfit(scan: _Scan, backend: str) -> str | None:
+def _unfit(scan: Scan, backend: str) -> str | None:
     """Why `backend` would not give exactly the frames that PyAV does for this file; None: it does."""
     if backend == "pyav":
         return None
@@ -300,17 +215,21 @@ def _unfit(scan: _Scan, backend: str) -> str | None:
     return scan.special
 
 
-def _read_pyav(scan: _Scan, numbers: NDArray[np.int64]) -> Frame:
+def _read_pyav(scan: Scan, numbers: NDArray[np.int64]) -> Frame:
     video = np.empty((len(numbers), scan.info.height, scan.info.width, 3), np.uint8)
     picture, slot = _converter(scan), 0
-    for number, frame in _decode(scan, stop=int(numbers[-1]) + 1):
+    for number, frame in pictures(scan, stop=int(numbers[-1]) + 1):
         if number == numbers[slot]:
             video[slot] = picture(frame)
             slot += 1
+        elif number > numbers[slot]:
+            break
+    if slot < len(numbers):
+        raise ClipError(scan.info.path, f"frame {numbers[slot]} of {scan.info.frames} is damaged: it cannot be decoded")
     return video
 
 
-def _read_decord(scan: _Scan, numbers: NDArray[np.int64]) -> Frame | None:
+def _read_decord(scan: Scan, numbers: NDArray[np.int64]) -> Frame | None:
     """In sequence, never by decord's own seeking: that lands on wrong frames in AVI, HEVC and open-GOP H.264.
 
     None where decord takes the padding of narrow rows for colour channels (pictures 48 or 72 px wide, for instance).
@@ -337,7 +256,7 @@ def _read_decord(scan: _Scan, numbers: NDArray[np.int64]) -> Frame | None:
         raise ClipError(path, f"cannot be decoded: {_reason(error)}") from error
 
 
-def _read_torchcodec(scan: _Scan, numbers: NDArray[np.int64]) -> Frame:
+def _read_torchcodec(scan: Scan, numbers: NDArray[np.int64]) -> Frame:
     from torchcodec.decoders import VideoDecoder
 
     path = scan.info.path

@@ -1,20 +1,32 @@
-"""Worker processes: how many cores there are, a dask client on this machine or elsewhere, and a script that forgets."""
+"""Worker processes: how many cores there are, one pool for all that is spread, dask, and a script that forgets."""
 
 from __future__ import annotations
 
 import ast
 import logging
 import os
+import signal
 import sys
-from collections.abc import Iterator
+import threading
+import traceback
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from itertools import islice
+from multiprocessing import connection, get_context, parent_process
+from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from tinylib.errors import UsageError
+from tinylib.errors import UsageError, WorkerKilled
 
 if TYPE_CHECKING:
     import torch
+
+Result = TypeVar("Result")
+Item = TypeVar("Item", bound=tuple[Any, ...])
+AHEAD = 2  # items a worker that are handed out before their turn
 
 
 LOOPBACK = "127.0.0.1"
@@ -42,7 +54,9 @@ def connect(scheduler: str | None, workers: int, *, processes: bool = True) -> I
     # what goes wrong in a worker comes back with its result, not by its log
     local = {"threads_per_worker": 1, "silence_logs": "ERROR"} | ({"host": LOOPBACK} if processes else {})
     address = dashboard()
-    quiet = {} if address else {f"distributed.{part}.http.routes": [] for part in ("scheduler", "worker")}
+    quiet: dict[str, list[str]] = (
+        {} if address else {f"distributed.{part}.http.routes": [] for part in ("scheduler", "worker")}
+    )
     pages = {"dashboard_address": address or f"{LOOPBACK}:0", "worker_dashboard_address": f"{LOOPBACK}:0"}
     with (
         dask.config.set(quiet),
@@ -50,6 +64,210 @@ def connect(scheduler: str | None, workers: int, *, processes: bool = True) -> I
         Client(cluster) as client,
     ):
         yield client
+
+
+def in_order(
+    function: Callable[..., Result],
+    items: Iterable[Item],
+    workers: int,
+    *,
+    scheduler: str | None = None,
+    shared: tuple[Any, ...] = (),
+    name: Callable[[Item], str] = str,
+) -> Iterator[Result]:
+    """`function(*shared, *item)` of every item, in order, two a worker in advance; as `as_finished`, and it raises."""
+    for _, result in _outcomes(function, items, workers, scheduler, shared, name, ordered=True):
+        yield result()
+
+
+def as_finished(
+    function: Callable[..., Result],
+    items: Iterable[Item],
+    workers: int,
+    *,
+    scheduler: str | None = None,
+    shared: tuple[Any, ...] = (),
+    name: Callable[[Item], str] = str,
+) -> Iterator[tuple[Item, Callable[[], Result]]]:
+    """Every item with a function that gives its result, or raises what it raised, in the order in which they end.
+
+    workers: processes of this machine (0, 1: this process); scheduler: address of a dask scheduler instead. shared:
+    arguments that travel once to each process. A process that is killed, for want of memory say, is replaced, and what
+    it held is tried once more; the item that ends its process again is a WorkerKilled with its name.
+    """
+    return _outcomes(function, items, workers, scheduler, shared, name, ordered=False)
+
+
+def _outcomes(
+    function: Callable[..., Result],
+    items: Iterable[Item],
+    workers: int,
+    scheduler: str | None,
+    shared: tuple[Any, ...],
+    name: Callable[[Item], str],
+    *,
+    ordered: bool,
+) -> Iterator[tuple[Item, Callable[[], Result]]]:
+    if scheduler is not None:
+        yield from _on_dask(function, items, scheduler, shared, name, ordered=ordered)
+    elif workers <= 1:
+        for item in items:
+            yield item, lambda item=item: function(*shared, *item)  # type: ignore[misc]
+    else:
+        check_guard()
+        yield from _on_processes(function, items, workers, shared, name, ordered=ordered)
+
+
+def _on_processes(
+    function: Callable[..., Result],
+    items: Iterable[Item],
+    workers: int,
+    shared: tuple[Any, ...],
+    name: Callable[[Item], str],
+    *,
+    ordered: bool,
+) -> Iterator[tuple[Item, Callable[[], Result]]]:
+    pool = _Pool(shared, name)
+    waiting: deque[tuple[Item, Future[Result]]] = deque()
+    rest = iter(items)
+    with ThreadPoolExecutor(workers, thread_name_prefix="tinylib-worker") as threads:
+        try:
+            while True:
+                for item in islice(rest, (1 + AHEAD) * workers - len(waiting)):
+                    waiting.append((item, threads.submit(pool.call, function, item)))
+                if not waiting:
+                    return
+                wait([future for _, future in waiting][: 1 if ordered else None], return_when=FIRST_COMPLETED)
+                place = next(i for i, (_, future) in enumerate(waiting) if future.done())
+                item, future = waiting[place]
+                del waiting[place]
+                yield item, future.result
+        finally:
+            for _, future in waiting:
+                future.cancel()
+            pool.close()
+
+
+class _Pool:
+    """Processes, each behind a thread of this one that hands it an item and waits: so it is known what each one holds.
+
+    They are new processes, not copies of this one: a copy of a process with threads, such as a kernel, may stand still.
+    """
+
+    def __init__(self, shared: tuple[Any, ...], name: Callable[[Any], str]):
+        self.shared, self.name = shared, name
+        self.of_thread = threading.local()
+        self.lock = threading.Lock()
+        self.processes: list[BaseProcess] = []
+        self.closed = False
+
+    def call(self, function: Callable[..., Result], item: tuple[Any, ...]) -> Result:
+        """Its result, from this thread's process, or from a second one where the first is killed."""
+        for _ in range(2):
+            pipe = self.pipe()
+            try:
+                pipe.send((function, item))
+                value, error = pipe.recv()
+            except (EOFError, ConnectionError):
+                self.of_thread.pipe = None
+                pipe.close()
+                continue
+            if error is not None:
+                raise error
+            result: Result = value
+            return result
+        raise WorkerKilled(self.name(item))
+
+    def pipe(self) -> connection.Connection:
+        """To this thread's process, which is started where there is none."""
+        if getattr(self.of_thread, "pipe", None) is None:
+            context = get_context("spawn")
+            mine, theirs = context.Pipe()
+            with self.lock:  # one start at a time, and none after the end
+                if self.closed:
+                    raise CancelledError
+                process = context.Process(target=_work, args=(theirs, self.shared), daemon=True)
+                process.start()
+                self.processes.append(process)
+            theirs.close()
+            self.of_thread.pipe = mine
+        pipe: connection.Connection = self.of_thread.pipe
+        return pipe
+
+    def close(self) -> None:
+        with self.lock:
+            self.closed = True
+            for process in self.processes:
+                process.terminate()
+        for process in self.processes:
+            process.join()
+
+
+def _work(pipe: connection.Connection, shared: tuple[Any, ...]) -> None:
+    """A worker's life: items in, (result, error) out; it ends with the process that started it."""
+
+    def watch() -> None:
+        parent = parent_process()
+        if parent is not None:
+            connection.wait([parent.sentinel])
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt is the starter's to answer
+    answer: tuple[Any, Exception | None]
+    while True:
+        try:
+            function, item = pipe.recv()
+            answer = (function(*shared, *item), None)
+        except EOFError:
+            return
+        except Exception as error:
+            error.add_note(f"in a worker process:\n{traceback.format_exc()}")
+            answer = (None, error)
+        try:
+            pipe.send(answer)
+        except (ConnectionError, BrokenPipeError):
+            return
+        except Exception as error:  # what cannot travel
+            pipe.send((None, RuntimeError(f"{type(error).__name__}: {error}")))
+
+
+def _on_dask(
+    function: Callable[..., Result],
+    items: Iterable[Item],
+    scheduler: str,
+    shared: tuple[Any, ...],
+    name: Callable[[Item], str],
+    *,
+    ordered: bool,
+) -> Iterator[tuple[Item, Callable[[], Result]]]:
+    with connect(scheduler, 0) as client:
+        from distributed import KilledWorker, as_completed
+
+        everywhere = client.scatter(list(shared), broadcast=True, hash=False) if shared else []
+
+        def outcome(item: Item, future: Any) -> tuple[Item, Callable[[], Result]]:
+            def result() -> Result:
+                try:
+                    value: Result = future.result()
+                except KilledWorker:
+                    raise WorkerKilled(name(item)) from None
+                return value
+
+            return item, result
+
+        if ordered:
+            waiting: deque[tuple[Item, Any]] = deque()
+            for item in items:
+                waiting.append((item, client.submit(function, *everywhere, *item, pure=False)))
+                if len(waiting) > AHEAD * max(1, len(client.nthreads())):
+                    yield outcome(*waiting.popleft())
+            while waiting:
+                yield outcome(*waiting.popleft())
+        else:
+            futures = {client.submit(function, *everywhere, *item, pure=False): item for item in items}
+            for future in as_completed(futures):
+                yield outcome(futures[future], future)
 
 
 def dashboard() -> str | None:

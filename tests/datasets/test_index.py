@@ -5,8 +5,10 @@ import pytest
 import yaml
 
 from tinylib.annotations.labels import CLASSES
+from tinylib.datasets.folders import read_folder
 from tinylib.datasets.index import Clip, Index, read_tinyvirat, write_tinyvirat
-from tinylib.datasets.readers import open_split, read_folder, read_hmdb51, read_ucf101
+from tinylib.datasets.readers import read_hmdb51, read_ucf101
+from tinylib.datasets.sources import open_split
 from tinylib.errors import AnnotationError, DataError, UsageError
 
 CONSTANT_GUESS = [0.5912, 0.569, 0.0614]  # F1: samples, micro, macro

@@ -4,7 +4,7 @@ import pytest
 
 from tinylib.datasets import statistics
 from tinylib.datasets.index import Clip, Index
-from tinylib.datasets.readers import open_split
+from tinylib.datasets.sources import open_split
 
 
 def clip(name, labels, frames=10, side=30):

@@ -110,7 +110,7 @@ def test_missing_clips_are_all_listed(index, tmp_path):
     (index.root / "4.mp4").write_bytes(b"not a video at all")
     with pytest.raises(DataError, match=r"2 of 6 clips cannot be decoded: clip1 \(no such file\); clip4 \("):
         ClipStore.build(index, tmp_path / "toy.store")
-    assert leftovers(tmp_path) == []
+    assert leftovers(tmp_path) == [".toy.store.journal", ".toy.store.partial"]  # what was decoded is kept
     store = ClipStore.build(index, tmp_path / "toy.store", allow_missing=True)
     assert list(store.missing) == ["clip1", "clip4"]
     np.testing.assert_array_equal(store[5], read_frames(index.root / "5.mp4"))
@@ -193,10 +193,76 @@ def slowly(*task):
     time.sleep(0.02)
     return decode(*task)
 store._decode = slowly
+if __name__ == "__main__":
+    with open(sys.argv[1], "rb") as file:
+        index = pickle.load(file)
+    store.ClipStore.build(index, sys.argv[2], workers=int(sys.argv[3]))
+"""
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("moment", range(20))
+def test_twenty_kills(index, tmp_path, moment):
+    whole = ClipStore.build(index, tmp_path / "whole.store").file.read_bytes()
+    file, pickled, script = tmp_path / "toy.store", tmp_path / "index.pickle", tmp_path / "build.py"
+    pickled.write_bytes(pickle.dumps(index))
+    script.write_text(KILLED)
+    builder = subprocess.Popen([sys.executable, str(script), str(pickled), str(file), str(2 * (moment % 2))])
+    time.sleep(0.3 + np.random.default_rng(moment).uniform(0, 3))
+    builder.send_signal(signal.SIGKILL)
+    builder.wait()
+    assert ClipStore.build(index, file).file.read_bytes() == whole
+    assert leftovers(tmp_path) == ["build.py", "index.pickle", "toy.store", "whole.store"]
+
+
+def test_a_mended_clip_is_all_that_is_decoded_again(index, tmp_path, monkeypatch):
+    from tinylib.datasets import store as module
+
+    whole = ClipStore.build(index, tmp_path / "whole.store").file.read_bytes()
+    decode, seen = module._decode, []
+
+    def counted(path, *rest):
+        seen.append(path.name)
+        return decode(path, *rest)
+
+    monkeypatch.setattr(module, "_decode", counted)
+    file = index.root / "2.mp4"
+    good = file.read_bytes()
+    file.write_bytes(b"cut off")
+    for _ in range(2):
+        with pytest.raises(DataError, match="1 of 6 clips cannot be decoded: clip2"):
+            ClipStore.build(index, tmp_path / "toy.store")
+    file.write_bytes(good)
+    built = ClipStore.build(index, tmp_path / "toy.store").file.read_bytes()
+    assert seen == [*(f"{n}.mp4" for n in range(6)), "2.mp4", "2.mp4"]
+    frames = sum(entry.nbytes for entry in ClipStore.open(tmp_path / "toy.store", index).entries)
+    assert built[:frames] == whole[:frames]
+    assert leftovers(tmp_path) == ["toy.store", "whole.store"]
+
+
+FULL = """
+import pickle, resource, sys
+from tinylib.datasets.store import ClipStore
+from tinylib.errors import DataError
+resource.setrlimit(resource.RLIMIT_FSIZE, (60000, 60000))
 with open(sys.argv[1], "rb") as file:
     index = pickle.load(file)
-store.ClipStore.build(index, sys.argv[2], workers=int(sys.argv[3]))
+try:
+    ClipStore.build(index, sys.argv[2])
+except DataError as error:
+    print(error)
 """
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits of file sizes are Unix's")
+def test_a_full_disk_is_one_line_and_the_next_build_goes_on(index, tmp_path):
+    whole = ClipStore.build(index, tmp_path / "whole.store").file.read_bytes()
+    file, pickled = tmp_path / "toy.store", tmp_path / "index.pickle"
+    pickled.write_bytes(pickle.dumps(index))
+    command = [sys.executable, "-c", FULL, str(pickled), str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=True)
+    assert done.stdout == f"{file}: File too large; what was decoded is kept for the next build\n"
+    assert ClipStore.build(index, file).file.read_bytes() == whole
 
 
 @pytest.mark.parametrize("workers", [0, 2])

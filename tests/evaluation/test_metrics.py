@@ -215,10 +215,10 @@ def test_tables():
     groups = metrics.per_group(scores, targets, ["virat", "virat", "meva"]).set_index("group")
     assert groups.loc["virat", ["n", "classes", "recall"]].tolist() == [2, 1, 1]
     assert groups.loc["meva", "f1"] == 1
-    bins = metrics.per_resolution(scores, targets, [128, 20, 21])
+    bins = metrics.per_resolution(scores, targets, [128, 19, 20])
     assert bins["group"].tolist() == ["0-20", "20-40", "100-128"]
     with pytest.raises(DataError, match="128"):
-        metrics.per_resolution(scores, targets, [130, 20, 21])
+        metrics.per_resolution(scores, targets, [130, 19, 20])
 
 
 @settings(max_examples=30, deadline=None)

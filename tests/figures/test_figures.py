@@ -90,8 +90,8 @@ def test_the_frontier_has_the_cheap_end_at_the_left():
 
 def test_confusion_is_in_per_cent_of_the_true_class():
     axes = figures.confusion(np.array([[3, 1], [0, 0]]), ["a", "b"]).axes[0]
-    assert axes.images[0].get_array().tolist() == [[75, 25], [0, 0]]
-    assert [text.get_text() for text in axes.texts] == ["75", "25"]
+    assert np.asarray(axes.collections[0].get_array()).reshape(2, 2).tolist() == [[75, 25], [0, 0]]
+    assert [text.get_text() for text in axes.texts] == ["75", "25", "", ""]
 
 
 def test_histograms_are_densities():
@@ -114,3 +114,20 @@ def test_a_legend_covers_no_bar(draw):
     (legend,) = made.legends
     assert not legend.get_window_extent().overlaps(made.axes[0].get_window_extent())
     assert made.axes[0].get_legend() is None
+
+
+def test_a_figure_is_saved_as_picture_and_as_vectors(tmp_path):
+    png, pdf = figures.save(FIGURES["confusion"](), tmp_path / "confusion")
+    assert png.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+    text = pdf.read_bytes()
+    assert text[:5] == b"%PDF-"
+    assert b"/FontFile2" in text  # text is text, in TrueType
+    figures.save(FIGURES["confusion"](), tmp_path / "again")
+    assert (tmp_path / "again.pdf").read_bytes() == text
+
+
+def test_a_confusion_has_each_rows_shares_where_they_are():
+    axes = figures.confusion(np.array([[3, 1], [0, 2]]), ["a", "b"]).axes[0]
+    assert [text.get_text() for text in axes.texts] == ["75", "25", "", "100"]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["a", "b"]
+    assert axes.get_xlabel() == "predicted (%)"

@@ -5,9 +5,12 @@ import torch
 from torch import nn
 from torchvision.models import get_model
 
+from tinylib import models
 from tinylib.errors import DataError, UsageError
-from tinylib.models.adapted import TORCHVISION, Adapted, kinetics400, to_ours, torchvision_network
+from tinylib.models.adapted import TORCHVISION, Adapted, torchvision_network
 from tinylib.models.attention_maps import gradient_map
+from tinylib.models.published import to_ours
+from tinylib.models.segments import SegmentNetwork
 
 SMALL = {"r3d_18": (4, 32), "mc3_18": (4, 32), "r2plus1d_18": (4, 32), "swin3d_t": (4, 64)}  # frames, pixels
 LARGE = {"s3d": (14, 224), "mvit_v2_s": (16, 224)}
@@ -81,12 +84,67 @@ def test_what_does_not_fit_is_one_line():
         torchvision_network("s3d", stem="low")
 
 
-def test_without_a_network_it_is_said_which_file_goes_where(monkeypatch, tmp_path):
+@pytest.fixture
+def hub(monkeypatch, tmp_path):
+    """torch.hub's cache in a folder of the test's own, without a network behind it."""
+
     def refused(*args, **kwargs):
         raise OSError("no route to host")
 
-    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", refused)
     monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", refused)
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    with pytest.raises(DataError, match=rf"put r3d_18-b3b3357e.pth into {tmp_path}/checkpoints"):
-        kinetics400(torchvision_network("r3d_18"))
+    return tmp_path
+
+
+def test_without_a_network_it_is_said_which_file_goes_where(hub):
+    with pytest.raises(DataError, match=rf"put r3d_18-b3b3357e.pth into {hub}/checkpoints \(no route to host\)$"):
+        models.create("r3d_18", pretrained="kinetics400")
+
+
+def test_what_torchvision_has_no_weights_for_is_said_with_what_it_has(hub):
+    with pytest.raises(UsageError, match=r"no kinetics400 weights for tiny_r3d; it has them for r3d_18, mc3_18, .*s3d"):
+        models.create("tiny_r3d", pretrained="kinetics400")
+    with pytest.raises(UsageError, match="no imagenet weights for r3d_18; it has them for resnet34"):
+        models.create("r3d_18", pretrained="imagenet")
+
+
+@pytest.mark.parametrize("name", ["r3d_18", "s3d", "r2plus1d18"])
+def test_weights_of_kinetics_come_in_by_name(name, monkeypatch):
+    torch.manual_seed(1)
+    official = {"r2plus1d18": "r2plus1d_18"}.get(name, name)
+    theirs = get_model(official, weights=None).eval()
+    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", lambda *a, **k: theirs.state_dict())
+    ours = models.create(name, pretrained="kinetics400").eval()
+    frames, side = (SMALL | LARGE).get(name, (4, 32))
+    video = torch.rand(1, 3, frames, side, side)
+    with torch.no_grad():
+        expected = theirs((video - ours.mean) / ours.std)
+        assert torch.allclose(ours(video), expected, atol=1e-4, rtol=1e-4)
+        fewer = models.create(name, num_classes=7, pretrained="kinetics400").eval()
+        assert torch.equal(fewer.features(video)["pooled"], ours.features(video)["pooled"])
+        assert fewer(video).shape == (1, 7)
+
+
+def test_a_segment_network_takes_the_weights_for_its_backbone(monkeypatch):
+    from tinylib.models import pretrained
+
+    theirs = get_model("resnet34", weights=None)
+    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", lambda *a, **k: theirs.state_dict())
+    network = SegmentNetwork(num_classes=3, backbone="resnet34", segments=2)
+    head = network.fc.weight.clone()
+    pretrained.start(network, "imagenet")
+    assert torch.equal(network.backbone.conv1.weight, theirs.conv1.weight)
+    assert torch.equal(network.fc.weight, head)
+
+
+def test_each_network_has_its_own_source_by_name():
+    from tinylib.models import pretrained
+
+    sources = "r3d_18=kinetics400, resnet34=imagenet,progressive_dvsr=x.safetensors"
+    assert pretrained.chosen(models.create("r3d_18", num_classes=2), sources) == "kinetics400"
+    assert pretrained.chosen(SegmentNetwork(num_classes=3, segments=2), sources) == "imagenet"
+    assert pretrained.chosen(models.ProgressiveDVSR(scale=2), sources) == "x.safetensors"
+    assert pretrained.chosen(models.create("tiny_r3d"), sources) == "none"
+    assert pretrained.chosen(models.create("tiny_r3d"), "synthvirat") == "synthvirat"
+    with pytest.raises(UsageError, match="expected NAME=SOURCE, separated by commas, found 'wrn50'"):
+        pretrained.chosen(models.create("tiny_r3d"), "r3d_18=kinetics400,wrn50")

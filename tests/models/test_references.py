@@ -1,10 +1,11 @@
 """The networks against outputs of their own recorded here, so that a change shows on any machine.
 
 The recordings are ours; that they are right is shown by the comparisons with the official networks (test_parity_*).
-Run this file as a module to record again: python -m tests.models.test_references
+Run this file as a module to record a network, or all again: python -m tests.models.test_references [NAME ...]
 """
 
 import json
+import sys
 import zlib
 from pathlib import Path
 
@@ -58,6 +59,7 @@ def test_answers_as_recorded(name, stem):
 
 
 if __name__ == "__main__":
-    rows = {f"{name}, {stem}": answer(name, stem) for name in SISTERS for stem in STEMS}
+    rows = json.loads(FILE.read_text()) if sys.argv[1:] else {}
+    rows |= {f"{name}, {stem}": answer(name, stem) for name in sys.argv[1:] or SISTERS for stem in STEMS}
     rounded = json.loads(json.dumps(rows), parse_float=lambda text: float(f"{float(text):.7g}"))
     write_text(FILE, "{\n" + ",\n".join(f"{json.dumps(k)}: {json.dumps(v)}" for k, v in rounded.items()) + "\n}\n")

@@ -72,10 +72,13 @@ def test_its_parameters_are_typed_literals_that_its_settings_know(notebook):
         if isinstance(node, ast.ImportFrom) and node.module == "tinylib.settings"
         for alias in node.names
     }
-    (loaded,) = re.findall(r"(\w+)\.load\(globals\(\)\)", loading)
-    name = imported[loaded]
-    assert {line.name for line in lines} <= {line.name for line in SETTINGS[name].right()}
-    assert SETTINGS[name].of("full").run_dir == lines[4].value
+    if f'of_paper("{notebook.stem}").load(globals())' in loading:
+        kind = settings.of_paper(notebook.stem)
+    else:
+        (loaded,) = re.findall(r"(\w+)\.load\(globals\(\)\)", loading)
+        kind = SETTINGS[imported[loaded]]
+    assert {line.name for line in lines} <= {line.name for line in kind.right()}
+    assert kind.of("full").run_dir == lines[4].value
 
 
 SETTINGS = {name: kind for name in settings.__all__ if hasattr(kind := getattr(settings, name), "load")}

@@ -47,16 +47,16 @@ def test_networks_start_from_converted_weights_where_they_are_given(tmp_path, mo
     monkeypatch.setitem(official.SOURCES, "ircsn50_mmaction2", replace(source, arguments={"depth": 14, "width": 8}))
     theirs = models.create("ircsn_tiny", num_classes=7, width=8)
     checkpoint.save(tmp_path / "csn.safetensors", theirs, {"official": "ircsn50_mmaction2", "num_classes": 7})
-    ours = settings.build(settings.networks[0], 3, 0)
+    ours = settings.build(settings.networks[0], ("a", "b", "c"), 0)
     assert ours.fc.weight.shape[0] == 3
     same = [torch.equal(a, b) for a, b in zip(ours.layer4.parameters(), theirs.layer4.parameters(), strict=True)]
     assert all(same)
-    other = settings.build(settings.networks[1], 3, 0)
-    again = settings.build(settings.networks[1], 3, 0)
+    other = settings.build(settings.networks[1], ("a", "b", "c"), 0)
+    again = settings.build(settings.networks[1], ("a", "b", "c"), 0)
     assert all(torch.equal(a, b) for a, b in zip(other.parameters(), again.parameters(), strict=True))
     checkpoint.save(tmp_path / "csn.safetensors", theirs, {"official": "of our own", "num_classes": 7})
     with pytest.raises(DataError, match="not a converted official classifier"):
-        settings.build(settings.networks[0], 3, 0)
+        settings.build(settings.networks[0], ("a", "b", "c"), 0)
 
 
 def test_a_study_gets_a_long_tail_and_keeps_its_other_splits(monkeypatch):

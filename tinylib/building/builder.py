@@ -116,7 +116,7 @@ def union(
                 if not replace:
                     raise UsageError(f"{line}; build into another folder, or --replace sets this one aside")
                 notes.append(f"{line}: set aside as {_set_aside(out)}")
-            cuts, sums, reused = _cut(cuts, tasks, out, bad, workers, scheduler)
+            cuts, sums, reused = _cut(cuts, tasks, out, bad, notes, workers, scheduler)
             write_json(out / "checksums.json", dict(sorted(sums.items())))
             clips = _publish(out, cuts, version)
     if bad or not dry_run:
@@ -250,7 +250,13 @@ def _set_aside(out: Path) -> Path:
 
 
 def _cut(
-    plan: list[_Cut], tasks: dict[str, Task], out: Path, bad: Bad, workers: int | None, scheduler: str | None
+    plan: list[_Cut],
+    tasks: dict[str, Task],
+    out: Path,
+    bad: Bad,
+    notes: list[str],
+    workers: int | None,
+    scheduler: str | None,
 ) -> tuple[list[_Cut], dict[str, str], int]:
     """Cut all videos that are there: what was written, its hashes, and how many videos were finished before."""
     tasks = {folder: task for folder, task in tasks.items() if task.video is not None or finished(task)}
@@ -266,6 +272,7 @@ def _cut(
     for cut in (cut for cut in plan if cut.folder in done):
         result = done[cut.folder]
         bad += result.bad
+        notes += result.notes
         sums |= result.files
         clips = tuple((name, w) for name, w in cut.clips if f"{cut.folder}/{name}.mp4" in result.files)
         if clips:

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from tinylib.building.rules import Window
 from tinylib.datasets.index import read_json
-from tinylib.errors import AnnotationError, ClipError, UsageError
+from tinylib.errors import AnnotationError, ClipError, UsageError, WorkerKilled
 from tinylib.files import sha256, write_json
-from tinylib.video import iter_frames, probe, write_video
-from tinylib.workers import connect, cores
+from tinylib.video import iter_pictures, probe_damaged, write_video
+from tinylib.workers import as_finished, cores
 
 ENCODING = "x264 crf 20, 1"  # part of every video's key: raise the number when the written bytes change
 PENDING = 2  # clips that may wait for the encoder
@@ -65,6 +65,7 @@ class Done:
 
     files: dict[str, str] = field(default_factory=dict)
     bad: list[tuple[str, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     reused: bool = False
 
 
@@ -72,7 +73,7 @@ def cut(task: Task) -> Done:
     """Write every clip of a video, reading it once from its first to its last needed frame.
 
     Memory holds the crops of the windows that are open, nothing else. A finished video is remembered with its key and
-    hashes and is not cut again; an unfinished one starts over. A video that cannot be decoded leaves no clip.
+    hashes and is not cut again; an unfinished one starts over. A clip that lacks a frame is left out and named.
     """
     if done := finished(task):
         return done
@@ -80,7 +81,8 @@ def cut(task: Task) -> Done:
     clear(task.out, task.folder)
     done = Done()
     try:
-        info = probe(task.video, exact=False)
+        info = probe_damaged(task.video)
+        done.notes.extend([info.note] * bool(info.note))
         for name, window in task.clips:
             if window.end >= info.frames:
                 span = f"frames {window.start} to {window.end}"
@@ -91,7 +93,8 @@ def cut(task: Task) -> Done:
     except ClipError as error:
         clear(task.out, task.folder)
         done = Done(bad=[(str(task.video), str(error))])
-    write_json(task.state, {"key": task.key(), "windows": task.windows, "files": done.files, "bad": done.bad})
+    state = {"key": task.key(), "windows": task.windows, "files": done.files, "bad": done.bad}
+    write_json(task.state, state | {"notes": done.notes})
     return done
 
 
@@ -101,7 +104,8 @@ def finished(task: Task) -> Done | None:
         state = read_json(task.state)
         if not task.agrees(state) or any(sha256(task.out / path) != digest for path, digest in state["files"].items()):
             return None
-        return Done(state["files"], [(file, reason) for file, reason in state["bad"]], reused=True)
+        bad = [(file, reason) for file, reason in state["bad"]]
+        return Done(state["files"], bad, list(state.get("notes", [])), reused=True)
     except (AnnotationError, OSError, KeyError, TypeError):  # nothing remembered, or not what we wrote
         return None
 
@@ -139,11 +143,13 @@ def _stream(task: Task, clips: Sequence[tuple[str, Window]], fps: float, done: D
     assert task.video is not None
     last = max(window.end for _, window in clips)
     waiting, pending = deque(clips), deque[Future[tuple[str, str]]]()
-    open_clips: list[tuple[str, Window, list[NDArray[np.uint8]]]] = []
+    open_clips: list[OpenClip] = []
     with ThreadPoolExecutor(1, thread_name_prefix="encode") as encoder:
         try:
-            number = waiting[0][1].start
-            for frame in iter_frames(task.video, start=number, stop=last + 1):
+            following = waiting[0][1].start  # the frame that comes next where none is missing
+            for number, frame in iter_pictures(task.video, start=following, stop=last + 1):
+                if number > following:
+                    open_clips = _broken(task, open_clips, waiting, following, number, done)
                 while waiting and waiting[0][1].start == number:
                     open_clips.append((*waiting.popleft(), []))
                 for name, window, frames in open_clips:
@@ -154,11 +160,29 @@ def _stream(task: Task, clips: Sequence[tuple[str, Window]], fps: float, done: D
                 open_clips = [clip for clip in open_clips if clip[1].end > number]
                 while len(pending) > PENDING:
                     done.files.update([pending.popleft().result()])
-                number += 1
+                following = number + 1
+            _broken(task, open_clips, waiting, following, last + 1, done)
             done.files.update(future.result() for future in pending)
         finally:
             for future in pending:
                 future.cancel()
+
+
+OpenClip = tuple[str, Window, list[NDArray[np.uint8]]]
+
+
+def _broken(
+    task: Task, clips: list[OpenClip], waiting: deque[tuple[str, Window]], start: int, stop: int, done: Done
+) -> list[OpenClip]:
+    """The open clips that lack none of the frames `start` to `stop`, which do not decode; the others are named."""
+    assert task.video is not None
+    lost = [(name, window) for name, window, _ in clips if window.end >= start]
+    while waiting and waiting[0][1].start < stop:
+        lost.append(waiting.popleft())
+    for name, window in lost:
+        reason = f"frames {window.start} to {window.end} of {task.video.name}, of which {max(start, window.start)} "
+        done.bad.append((f"{task.folder}/{name}.mp4", reason + "is missing: it does not decode"))
+    return [clip for clip in clips if clip[1].end < start]
 
 
 def _encode(out: Path, path: str, frames: list[NDArray[np.uint8]], fps: float) -> tuple[str, str]:
@@ -186,19 +210,12 @@ def run(tasks: Sequence[Task], workers: int | None, scheduler: str | None) -> It
     if workers is not None and workers < 0:
         raise UsageError(f"workers: expected 0 or more, got {workers}")
     workers = min(cores() if workers is None else workers, len(tasks))
-    if scheduler is None and workers <= 1:
-        yield from ((task, cut(task)) for task in tasks)
-        return
-
-    with connect(scheduler, workers) as client:
-        from distributed import KilledWorker, as_completed
-
-        # the longest first, so that none is left alone at the end
-        order = sorted(tasks, key=lambda task: -task.video.stat().st_size if task.video else 0)
-        futures = dict(zip(client.map(cut, order, pure=False), order, strict=True))
-        for future in as_completed(futures):
-            task = futures[future]
-            try:
-                yield task, future.result()
-            except KilledWorker:
-                yield task, Done(bad=[(str(task.video), "the processes that worked on it were killed (memory?)")])
+    order = list(tasks)
+    if scheduler is not None or workers > 1:  # the longest first, so that none is left alone at the end
+        order.sort(key=lambda task: -task.video.stat().st_size if task.video else 0)
+    jobs = [(task,) for task in order]
+    for (task,), result in as_finished(cut, jobs, workers, scheduler=scheduler, name=lambda job: str(job[0].video)):
+        try:
+            yield task, result()
+        except WorkerKilled:
+            yield task, Done(bad=[(str(task.video), "the processes that worked on it were killed (memory?)")])

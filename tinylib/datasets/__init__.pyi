@@ -11,6 +11,8 @@ from .degrade import bilinear_batch as bilinear_batch
 from .degrade import centre_crop as centre_crop
 from .degrade import pair as pair
 from .degrade import surveillance as surveillance
+from .folders import read_folder as read_folder
+from .folders import read_weizmann as read_weizmann
 from .index import SPLITS as SPLITS
 from .index import Clip as Clip
 from .index import Index as Index
@@ -23,9 +25,7 @@ from .loading import BatchTransform as BatchTransform
 from .loading import ClipDataset as ClipDataset
 from .loading import batches as batches
 from .motion import MOTIONS as MOTIONS
-from .readers import open_split as open_split
 from .readers import part_of as part_of
-from .readers import read_folder as read_folder
 from .readers import read_hmdb51 as read_hmdb51
 from .readers import read_ucf101 as read_ucf101
 from .readers import video_files as video_files
@@ -36,11 +36,14 @@ from .sampling import evenly as evenly
 from .sampling import make_views as make_views
 from .sampling import strided as strided
 from .single import rarest_label as rarest_label
+from .sources import SOURCES as SOURCES
+from .sources import Source as Source
+from .sources import is_synthetic as is_synthetic
+from .sources import open_split as open_split
+from .sources import source_of as source_of
 from .statistics import sample as sample
 from .statistics import side as side
 from .statistics import size_bin as size_bin
 from .store import ClipStore as ClipStore
 from .store import Resize as Resize
-from .store import in_order as in_order
-from .store import locked as locked
 from .store import resize_video as resize_video

@@ -5,20 +5,19 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from tinylib.annotations.labels import CLASSES
+from tinylib.datasets.folders import SPLIT_FOLDERS, is_divided
 from tinylib.datasets.index import SPLITS, Clip, read_json, tinyvirat_clip, tinyvirat_json, video_prefix
 from tinylib.datasets.readers import ucf_group, video_files
 from tinylib.errors import AnnotationError, ClipError, DataError
 from tinylib.files import inside, sha256
 from tinylib.progress import track
 from tinylib.video import probe
-from tinylib.workers import check_guard, cores
+from tinylib.workers import cores, in_order
 
 MANY = 200  # files from which it pays to start processes
 
@@ -189,14 +188,14 @@ def _check_folders(root: Path, workers: int | None) -> tuple[str, dict[str, int]
     paths = [path for path in video_files(root) if "/" in path]
     if not paths:
         raise DataError(f"{root}: expected TinyVIRAT's tiny_*.json, or videos in class folders")
-    divided = any((root / name).is_dir() for name in SPLITS)
+    divided = is_divided(paths)
     files = _inspect(root, paths, workers)
     problems = [file.error for file in files.values() if file.error]
     counts: dict[str, int] = defaultdict(int)
     same: dict[str, list[str]] = defaultdict(list)
     groups: dict[str, set[str]] = defaultdict(set)
     for path, file in files.items():
-        split = path.split("/")[0] if divided else ""
+        split = SPLIT_FOLDERS.get(path.split("/")[0].lower(), path.split("/")[0]) if divided else ""
         counts[split] += 1
         if file.sha256:
             same[file.sha256].append(path)
@@ -215,11 +214,8 @@ def _inspect(root: Path, paths: Sequence[str], workers: int | None) -> dict[str,
     """Decode every file; in the order of `paths`."""
     full = [str(root / path) for path in paths]
     workers = (cores() if len(full) >= MANY else 0) if workers is None else workers
-    if workers <= 1:
-        return dict(zip(paths, _shown(map(_look, full), len(full)), strict=True))
-    check_guard()
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        return dict(zip(paths, _shown(pool.map(_look, full, chunksize=16), len(full)), strict=True))
+    looks = in_order(_look, [(path,) for path in full], workers, name=lambda item: item[0])
+    return dict(zip(paths, _shown(looks, len(full)), strict=True))
 
 
 def _shown(files: Iterable[_File], total: int) -> Iterable[_File]:

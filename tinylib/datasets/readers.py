@@ -1,25 +1,78 @@
-"""Folders of videos as indexes: UCF-101, HMDB-51, class folders, and the one door to every dataset."""
+"""Videos under a folder, and the datasets whose splits are official lists of files: UCF-101 and HMDB-51."""
 
 from __future__ import annotations
 
+import codecs
+import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from tinylib.datasets.index import DATASETS, SPLITS, Clip, Index, read_tinyvirat, tinyvirat_json
+from tinylib.datasets.index import Clip, Index
 from tinylib.errors import AnnotationError, DataError, UsageError
 
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".wmv")
+_TEXTS = (".json", ".jsonl", ".txt", ".yml", ".yaml", ".csv", ".tsv", ".xml", ".md", ".html", ".py", ".ipynb", ".log")
+_ARRAYS = (".npy", ".npz", ".pt", ".pth", ".pkl", ".h5", ".safetensors", ".store", ".zip", ".gz", ".tar", ".pdf")
+_PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".heic", ".avif", ".svg")
+_SOUNDS = (".m4a", ".mp3", ".wav", ".ogg", ".oga")  # they and pictures share containers with video
+NOT_VIDEO = frozenset(_TEXTS + _ARRAYS + _PICTURES + _SOUNDS)  # what is not opened to see whether it is one
+_HEADS = (
+    *(b"\x1aE\xdf\xa3", b"FLV\x01", b"0&\xb2u\x8ef\xcf\x11", b"\0\0\1\xba", b"\0\0\1\xb3", b"YUV4MPEG2"),
+    *(b"OggS", b"\x06\x0e+4", b"DHAV", b".RMF", b"\0\0\0\1g", b"\0\0\0\1'", b"\0\0\0\1@"),
+)
+_STILL = (b"heic", b"heix", b"avif", b"mif1", b"M4A ", b"M4B ")
 _HMDB_TAIL = r"_[a-z]_[a-z]{2}_np\d+_[a-z]{2}_[a-z]{3}_\d+"  # body part, camera, people, view, quality, number
 
 
 def video_files(root: str | Path) -> list[str]:
-    """Video files under `root` as relative paths with forward slashes, sorted; hidden ones are skipped."""
+    """Video files under `root` as relative paths with forward slashes, sorted.
+
+    Linked folders are followed, each once on a way; hidden files and folders are skipped. A file of another suffix than
+    the common ones is a video if it begins like one. DataError where there is no such folder, or one cannot be listed.
+    """
     root = Path(root)
     if not root.is_dir():
         raise DataError(f"{root}: no such folder")
-    found = (path.relative_to(root) for path in root.rglob("*") if path.suffix.lower() in VIDEO_SUFFIXES)
-    return sorted(path.as_posix() for path in found if not any(part.startswith(".") for part in path.parts))
+    return sorted(_walk(root, "", frozenset()))
+
+
+def _walk(folder: Path, prefix: str, above: frozenset[tuple[int, int]]) -> Iterator[str]:
+    status = folder.stat()
+    here = (status.st_dev, status.st_ino) if status.st_ino else None
+    if here in above:  # a link to a folder above itself
+        return
+    try:
+        entries = list(os.scandir(folder))
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be listed: {error.strerror}") from None
+    for entry in entries:
+        if entry.name.startswith("."):
+            continue
+        if entry.is_dir():
+            yield from _walk(folder / entry.name, f"{prefix}{entry.name}/", above | ({here} if here else set()))
+        elif is_video(entry.path):
+            yield prefix + entry.name
+
+
+def is_video(path: str | Path) -> bool:
+    """Whether a file is a video by a common suffix, or else by its first bytes."""
+    suffix = os.path.splitext(path)[1].lower()
+    if suffix in VIDEO_SUFFIXES:
+        return True
+    if suffix in NOT_VIDEO or not os.path.isfile(path):  # a pipe would wait for ever
+        return False
+    try:
+        with open(path, "rb") as file:
+            head = file.read(512)
+    except OSError:
+        return False
+    if head.startswith(_HEADS) or (head[:4] == b"RIFF" and head[8:12] == b"AVI "):
+        return True
+    if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide"):
+        return head[8:12] not in _STILL
+    packets = ((0, 188), (4, 192))  # transport streams: a mark at each packet, which some recorders put a time before
+    return len(head) > 400 and any(head[a] == head[a + step] == 0x47 for a, step in packets)
 
 
 def ucf_group(stem: str) -> str | None:
@@ -42,7 +95,7 @@ def read_ucf101(
     for part in ("train", "test"):
         file = folder / f"{part}list{fold:02d}.txt"
         for line, text in _lines(file):
-            match = re.fullmatch(r"(\w+)/(\S+)\.avi(?: \d+)?", text)
+            match = re.fullmatch(r"(?:.*/)?([^/]+)/([^/]+)\.\w+?(?:\s+\d+)?", text.replace("\\", "/"))
             if not match:
                 raise AnnotationError(file, line, f"expected 'Class/clip.avi', got {text!r}")
             listed.append((part, match[1], match[2], ucf_group(match[2]) or match[2]))
@@ -50,7 +103,9 @@ def read_ucf101(
     for line, text in _lines(folder / "classInd.txt"):
         if len(text.split()) != 2:
             raise AnnotationError(folder / "classInd.txt", line, f"expected 'number Class', got {text!r}")
-        names.append(text.split()[1])
+        if (name := text.split()[1]) in names:
+            raise AnnotationError(folder / "classInd.txt", line, f"{name!r} is there twice")
+        names.append(name)
     return _listed_index("ucf101", Path(root), split, names, listed, strict)
 
 
@@ -70,7 +125,7 @@ def read_hmdb51(
     for file in files:
         names.append(name := file.name.removesuffix(f"_test_split{fold}.txt"))
         for line, text in _lines(file):
-            match = re.fullmatch(r"(.+)\.avi ([012])", text)
+            match = re.fullmatch(r"(?:.*/)?([^/]+)\.\w+\s+([012])", text.replace("\\", "/"))
             if not match:
                 raise AnnotationError(file, line, f"expected 'clip.avi 0|1|2', got {text!r}")
             source = re.fullmatch(rf"(.+)_{re.escape(name)}{_HMDB_TAIL}", match[1])
@@ -92,10 +147,16 @@ def _beside(root: Path, name: str) -> Path:
 
 
 def _lines(file: Path) -> list[tuple[int, str]]:
+    """Lines that hold anything, with their numbers, from whatever system or editor they come."""
     try:
-        lines = file.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+        data = file.read_bytes()
     except OSError as error:
         raise DataError(f"{file}: cannot be read: {error.strerror}") from None
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):  # what PowerShell writes
+        text = data.decode("utf-16", errors="replace")
+    else:
+        text = data.decode("utf-8-sig", errors="surrogateescape")
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     return [(number, line.strip()) for number, line in enumerate(lines, 1) if line.strip()]
 
 
@@ -111,92 +172,48 @@ def _listed_index(
         files[stem] = path
     if unlisted := {label for _, label, _, _ in listed} - set(names):
         raise DataError(f"{name}: {min(unlisted)!r} is listed but not among the classes")
-    present = {label for _, label, stem, _ in listed if stem in files}  # in any split, so that all agree
+    rows, twice = _once(name, listed)
+    present = {row[1] for row in rows if row[2] in files}  # in any split, so that all agree
     classes = tuple(label for label in names if label in present)
-    rows = [(label, stem, source) for part, label, stem, source in listed if part == split and label in present]
-    lost = [stem for _, stem, _ in rows if stem not in files]
-    notes = []
+    rows_here = [row for row in rows if row[0] == split and row[1] in present]
+    lost = [stem for _, _, stem, _ in rows_here if stem not in files]
+    strays = sorted(files[stem] for stem in files.keys() - {row[2] for row in rows})
+    gaps, notes = [], []
     if len(classes) < len(names):
-        notes.append(f"{len(classes)} of {len(names)} classes are here: {', '.join(classes) or 'none'}")
+        gaps.append(f"{len(classes)} of {len(names)} classes are here: {', '.join(classes) or 'none'}")
     if lost:
-        some = ", ".join(lost[:5]) + ", ..." * (len(lost) > 5)
-        notes.append(f"{len(lost)} {split} clips of these classes are missing: {some}")
-    if not classes or (strict and notes):
-        raise DataError(f"{root}: {name} is not complete: {'; '.join(notes)}")
-    clips = (Clip(stem, files[stem], source, (label,), domain=name) for label, stem, source in rows if stem in files)
-    return Index(name, split, root, classes, False, tuple(clips), tuple(notes))
+        gaps.append(f"{len(lost)} {split} clips of these classes are missing: {some(lost)}")
+    if strays:
+        notes.append(f"{len(strays)} videos are in no list and are left out: {some(strays)}")
+    if twice:
+        notes.append(f"{len(twice)} clips are listed twice and count once: {some(twice)}")
+    if not classes or (strict and gaps):
+        raise DataError(f"{root}: {name} is not complete: {'; '.join(gaps)}")
+    clips = (Clip(stem, files[stem], of, (label,), domain=name) for _, label, stem, of in rows_here if stem in files)
+    return Index(name, split, root, classes, False, tuple(clips), (*gaps, *notes))
 
 
-def read_folder(
-    root: str | Path,
-    split: str,
-    *,
-    group: str | Callable[[str], str] | None = None,
-    held_out: int | str | Sequence[str] | None = None,
-) -> Index:
-    """Anybody's videos in class folders: ROOT/<split>/<class>/clip, or ROOT/<class>/clip divided by group.
+def _once(name: str, listed: list[tuple[str, str, str, str]]) -> tuple[list[tuple[str, str, str, str]], list[str]]:
+    """The rows without repetitions, and the clips that were repeated; DataError where two rows contradict each other.
 
-    group: pattern whose first bracket (or whole match) in the file name is the group, or a function of the relative
-    path; by default the name up to its first '_' (a subject). Groups never straddle splits: `held_out` names those of
-    the test split (k: the k-th of the sorted groups, from 1, which is leave-one-subject-out); without it every fifth
-    group is 'test', the one before it 'val'. Sub-folders train, val or test divide by themselves.
+    HMDB-51 lists a clip that a fold leaves out under no split.
     """
-    root = Path(root)
-    if split not in SPLITS:
-        raise UsageError(f"split {split!r}: expected one of {', '.join(SPLITS)}")
-    divided = any((root / name).is_dir() for name in SPLITS)
-    if divided and held_out is not None:
-        raise UsageError(f"held_out: {root} is already divided into sub-folders")
-    found = []
-    for path in video_files(root):
-        parts = path.split("/")
-        if len(parts) == 2 + divided and (not divided or parts[0] in SPLITS):
-            found.append((parts[0] if divided else "", parts[-2], path, _group(group, path)))
-    if not found:
-        raise DataError(f"{root}: expected videos in class folders, <class>/<clip>{' in each split' * divided}")
-    classes = tuple(sorted({label for _, label, _, _ in found}))
-    if divided:
-        chosen = [row for row in found if row[0] == split]
-    else:
-        keep = _groups_of(root, split, sorted({row[3] for row in found}), held_out)
-        chosen = [row for row in found if row[3] in keep]
-    stems: dict[str, str] = {}
-    clips = []
-    for _, label, path, source in chosen:
-        stem = path.rsplit(".", 1)[0]
-        if stem in stems:
-            raise DataError(f"{root}: {stems[stem]} and {path} are the same clip twice")
-        stems[stem] = path
-        clips.append(Clip(stem, path, source, (label,), domain="folder"))
-    return Index("folder", split, root, classes, False, tuple(clips))
+    rows: dict[str, tuple[str, str, str, str]] = {}
+    twice = []
+    for row in listed:
+        before = rows.setdefault(row[2], row)
+        if before is row:
+            continue
+        if before[:2] != row[:2]:
+            one, other = (f"{part or 'no split'} as {label}" for part, label, _, _ in (before, row))
+            raise DataError(f"{name}: {row[2]} is listed in {one} and in {other}")
+        twice.append(row[2])
+    return list(rows.values()), twice
 
 
-def _group(group: str | Callable[[str], str] | None, path: str) -> str:
-    stem = Path(path).stem
-    if group is None:
-        return ucf_group(stem) or stem.split("_", 1)[0]
-    if callable(group):
-        return group(path)
-    match = re.search(group, stem)
-    if not match:
-        raise DataError(f"{path}: its name has no group by the pattern {group!r}")
-    return match[match.re.groups and 1]
-
-
-def _groups_of(root: Path, split: str, groups: list[str], held_out: int | str | Sequence[str] | None) -> set[str]:
-    if held_out is None:
-        parts = {name: part_of(groups, name) for name in SPLITS}
-        return parts[split]
-    if isinstance(held_out, int):
-        if not 1 <= held_out <= len(groups):
-            raise UsageError(f"held_out {held_out}: {root} has groups 1 to {len(groups)}")
-        held_out = groups[held_out - 1]
-    test = {held_out} if isinstance(held_out, str) else set(held_out)
-    if unknown := test - set(groups):
-        raise UsageError(f"held_out {min(unknown)!r}: {root} has groups {', '.join(groups)}")
-    if split == "val":
-        raise UsageError("split 'val': with held_out there are 'train' and 'test'")
-    return test if split == "test" else set(groups) - test
+def some(names: Sequence[str]) -> str:
+    """The first five names."""
+    return ", ".join(names[:5]) + ", ..." * (len(names) > 5)
 
 
 def part_of(groups: Sequence[str], split: str) -> set[str]:
@@ -205,24 +222,3 @@ def part_of(groups: Sequence[str], split: str) -> set[str]:
     place = {"test": few - 1 if few > 1 else -1, "val": few - 2 if few > 2 else -1}
     parts = {name: {g for i, g in enumerate(groups) if i % 5 == spot} for name, spot in place.items()}
     return parts[split] if split in parts else set(groups) - parts["test"] - parts["val"]
-
-
-def open_split(data: str, root: str | Path, split: str, *, fold: int | None = None) -> Index:
-    """The index of a split of any dataset, by the names that notebooks use.
-
-    fold: of UCF-101 and HMDB-51 (None: 1); of class folders, which group is held out (None: every fifth) unless
-    sub-folders divide them.
-    """
-    if data in ("tinyvirat", "synthvirat"):
-        return read_tinyvirat(root, split, version=1, name=data)
-    if data in ("tinyvirat-v2", "synthvirat-v2"):
-        private = split == "test" and Path(root, tinyvirat_json("test", 2, private=True)).exists()
-        return read_tinyvirat(root, split, version=2, private=private, name=data)
-    if data == "ucf101":
-        return read_ucf101(root, fold=fold or 1, split=split)
-    if data == "hmdb51":
-        return read_hmdb51(root, fold=fold or 1, split=split)
-    if data == "folder":
-        divided = any(Path(root, name).is_dir() for name in SPLITS)
-        return read_folder(root, split, held_out=None if divided else fold)
-    raise UsageError(f"data {data!r}: expected one of {', '.join(DATASETS)}")

@@ -8,21 +8,13 @@ from the last clip that was written.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
 import struct
-import sys
-import threading
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from math import gcd
-from multiprocessing import get_context, parent_process
-from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
@@ -32,8 +24,9 @@ from numpy.typing import NDArray
 from tinylib.datasets import degrade
 from tinylib.datasets.index import Index
 from tinylib.errors import ClipError, DataError, UsageError
-from tinylib.files import sha256, write_text
+from tinylib.files import locked, sha256, write_text
 from tinylib.video import read_frames
+from tinylib.workers import cores, in_order
 
 MAGIC = b"tinyclp1"
 TRAILER = struct.Struct("<QQ32s8s")  # place and length of the table, its sha256, magic
@@ -41,6 +34,8 @@ TRAILER = struct.Struct("<QQ32s8s")  # place and length of the table, its sha256
 Video = NDArray[np.uint8]
 Resize = Literal["bilinear", "bicubic", "area"]
 Fit = Literal["stretch", "crop"]
+SourceFile = tuple[int, int, str]  # size, mtime_ns, sha256
+Made = tuple[Video, SourceFile, str | None]  # frames, what they are from, and why there are none
 
 
 def resize_video(video: Video, size: degrade.Size, resize: Resize = "bilinear", fit: Fit = "stretch") -> Video:
@@ -147,21 +142,23 @@ class ClipStore:
         size: degrade.Size | None = None,
         resize: Resize = "bilinear",
         fit: Fit = "stretch",
-        workers: int = 0,
+        workers: int | None = 0,
         allow_missing: bool = False,
     ) -> ClipStore:
         """Open the store at `file` if it is this index made this way, else decode every clip into it.
 
-        size: of the stored frames; None keeps each clip's own. workers: processes that decode (0: this one); the bytes
-        do not depend on it. Two builders of one file wait for each other. DataError lists every clip that cannot be
-        decoded, unless `allow_missing`, which records them in `store.missing`.
+        size: of the stored frames; None keeps each clip's own. workers: processes that decode (0: this one, None: one
+        a core); the bytes do not depend on it. Two builders of one file wait for each other. DataError lists every clip
+        that cannot be decoded, unless `allow_missing`, which records them in `store.missing`; the others are kept for
+        the next build.
         """
         if not len(index):
             raise DataError(f"{index.name} {index.split}: the index has no clips")
         file = Path(file)
         shape = None if size is None else list(degrade.pair(size))
+        jobs = cores() if workers is None else workers
         recipe = {"version": 1, "index": index.digest(), "size": shape, "resize": resize, "fit": fit}
-        return cls._made(index, file, recipe, lambda start: _decoded(index, recipe, start, workers), allow_missing)
+        return cls._made(index, file, recipe, lambda places: _decoded(index, recipe, places, jobs), allow_missing)
 
     @classmethod
     def render(
@@ -174,7 +171,8 @@ class ClipStore:
         """
         recipe = {"version": 1, "index": index.digest(), "made": json.loads(json.dumps(made))}
 
-        def rendered(start: int) -> Iterator[Any]:
+        def rendered(places: Sequence[int]) -> Iterator[Made]:
+            start = len(index) - len(places)  # always the last ones: none is ever bad
             for clip, video in zip(index.clips[start:], videos(start), strict=True):
                 file = index.file(clip)
                 yield np.ascontiguousarray(video), _source(file) if file.is_file() else (0, 0, ""), None
@@ -201,10 +199,14 @@ class ClipStore:
 
     @classmethod
     def _made(
-        cls, index: Index, file: Path, recipe: dict[str, Any], clips: Callable[[int], Iterator[Any]], missing: bool
+        cls,
+        index: Index,
+        file: Path,
+        recipe: dict[str, Any],
+        clips: Callable[[Sequence[int]], Iterator[Made]],
+        missing: bool,
     ) -> ClipStore:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with locked(file.with_name(f".{file.name}.lock")):
+        with locked(file):
             try:
                 store = cls.open(file, index)
             except DataError:
@@ -219,32 +221,43 @@ class ClipStore:
         index: Index,
         file: Path,
         recipe: dict[str, Any],
-        clips: Callable[[int], Iterator[Any]],
+        clips: Callable[[Sequence[int]], Iterator[Made]],
         allow_missing: bool,
     ) -> ClipStore:
-        partial, journal = file.with_name(f".{file.name}.partial"), file.with_name(f".{file.name}.journal")
-        entries = _resume(partial, journal, recipe, index)
-        write_text(journal, "".join(json.dumps(line) + "\n" for line in (recipe, *map(asdict, entries))))
-        partial.touch()
-        with open(partial, "rb+") as data, open(journal, "a") as log:
-            end = sum(entry.nbytes for entry in entries)
-            data.truncate(end)
-            data.seek(end)
-            for video, source, problem in clips(len(entries)):
-                clip_id, shape = index.clips[len(entries)].clip_id, video.shape[:3]
-                entries.append(Entry(clip_id, data.tell(), shape, _hash(video), source, problem))
-                data.write(video.data if video.size else b"")
-                data.flush()
-                log.write(json.dumps(asdict(entries[-1])) + "\n")
-                log.flush()
-            bad = [f"{entry.clip_id} ({entry.problem})" for entry in entries if entry.problem]
-            if len(bad) == len(entries) or (bad and not allow_missing):
-                journal.unlink()
-                partial.unlink()
-                raise DataError(f"{len(bad)} of {len(entries)} clips cannot be decoded: {'; '.join(bad)}")
-            _finish(data, recipe, entries)
-        os.replace(partial, file)
-        journal.unlink()
+        remains = _Remains(file)
+        try:
+            entries, spare = remains.resume(recipe, index)
+            write_text(remains.journal, "".join(json.dumps(line) + "\n" for line in (recipe, *map(asdict, entries))))
+            remains.partial.touch()
+            with open(remains.partial, "rb+") as data, open(remains.journal, "a", encoding="utf-8") as log:
+                end = sum(entry.nbytes for entry in entries)
+                data.truncate(end)
+                data.seek(end)
+                places = range(len(entries), len(index))
+                for video, source, problem in _with_spare(clips, places, spare, remains.spare.partial):
+                    clip_id, shape = index.clips[len(entries)].clip_id, video.shape[:3]
+                    entries.append(Entry(clip_id, data.tell(), shape, _hash(video), source, problem))
+                    data.write(video.data if video.size else b"")
+                    data.flush()
+                    log.write(json.dumps(asdict(entries[-1])) + "\n")
+                    log.flush()
+                bad = [f"{entry.clip_id} ({entry.problem})" for entry in entries if entry.problem]
+                if not bad or (allow_missing and len(bad) < len(entries)):
+                    _finish(data, recipe, entries)
+        except OSError as error:  # a full disk, a folder that is read-only
+            raise DataError(f"{file}: {error.strerror}; what was decoded is kept for the next build") from error
+        if len(bad) == len(entries):
+            remains.remove()
+            remains.spare.remove()
+            raise DataError(f"{len(bad)} of {len(entries)} clips cannot be decoded: {'; '.join(bad)}")
+        if bad and not allow_missing:
+            raise DataError(
+                f"{len(bad)} of {len(entries)} clips cannot be decoded: {'; '.join(bad)}; "
+                f"the others are kept beside {file.name} and are not decoded again"
+            )
+        os.replace(remains.partial, file)
+        remains.remove()
+        remains.spare.remove()
         return cls(file, recipe, tuple(entries))
 
     @classmethod
@@ -274,19 +287,11 @@ class ClipStore:
         return self._bytes
 
 
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold the file's lock, which the system gives back when its owner dies."""
-    with open(path, "a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
 def _hash(video: Video) -> str:
     return hashlib.sha256(np.ascontiguousarray(video).reshape(-1).data).hexdigest()
 
 
-def _source(path: Path) -> tuple[int, int, str]:
+def _source(path: Path) -> SourceFile:
     status = path.stat()
     return status.st_size, status.st_mtime_ns, sha256(path)
 
@@ -304,9 +309,7 @@ def _entry(row: dict[str, Any]) -> Entry:
     return Entry(**(row | {"shape": tuple(row["shape"]), "source": tuple(row["source"])}))
 
 
-def _decode(
-    path: Path, size: list[int] | None, resize: Resize, fit: Fit
-) -> tuple[Video, tuple[int, int, str], str | None]:
+def _decode(path: Path, size: list[int] | None, resize: Resize, fit: Fit) -> Made:
     """The clip as it will be stored, its source, and why it could not be read (then with no frames)."""
     try:
         video = read_frames(path)
@@ -318,58 +321,88 @@ def _decode(
         return np.empty((0, 0, 0, 3), np.uint8), (0, 0, ""), reason
 
 
-def _decoded(index: Index, recipe: dict[str, Any], start: int, workers: int) -> Iterator[Any]:
-    """Decode the clips from `start` on, in order."""
-    tasks = [(index.file(clip), recipe["size"], recipe["resize"], recipe["fit"]) for clip in index.clips[start:]]
-    return in_order(_decode, tasks, workers)
+def _decoded(index: Index, recipe: dict[str, Any], places: Sequence[int], workers: int) -> Iterator[Made]:
+    """Decode the clips at these places, in order."""
+    clips = [index.clips[place] for place in places]
+    tasks = [(index.file(clip), recipe["size"], recipe["resize"], recipe["fit"]) for clip in clips]
+    return in_order(_decode, tasks, min(workers, len(tasks)), name=lambda task: str(task[0]))
 
 
-def in_order(function: Callable[..., Any], tasks: Sequence[tuple[Any, ...]], workers: int) -> Iterator[Any]:
-    """`function(*task)` of every task, in order, by so many processes (0: this one), two a worker in advance."""
-    if workers == 0:
-        for task in tasks:
-            yield function(*task)
+@dataclass(frozen=True)
+class _Remains:
+    """What interrupted or refused builds left beside a store: frames, and a journal of which clips they are.
+
+    The journal's clips are in the index's order and its first ones can be gone on with in place. Where a clip was bad,
+    what follows it is put aside as the spare, out of which the next build takes it.
+    """
+
+    file: Path
+
+    @property
+    def partial(self) -> Path:
+        return self.file.with_name(f".{self.file.name}.partial")
+
+    @property
+    def journal(self) -> Path:
+        return self.file.with_name(f".{self.file.name}.journal")
+
+    @property
+    def spare(self) -> _Remains:
+        return _Remains(self.file.with_name(f"{self.file.name}.spare"))
+
+    def remove(self) -> None:
+        self.journal.unlink(missing_ok=True)
+        self.partial.unlink(missing_ok=True)
+
+    def read(self, recipe: dict[str, Any], index: Index) -> list[Entry]:
+        """The clips that are whole, unchanged at their source, and hash to what was decoded; bad ones as they stand."""
+        entries: list[Entry] = []
+        try:
+            lines = self.journal.read_text(encoding="utf-8").splitlines()
+            if not lines or json.loads(lines[0]) != recipe:
+                return []
+            with open(self.partial, "rb") as data:
+                for clip, line in zip(index.clips, lines[1:], strict=False):
+                    entry = _entry(json.loads(line))
+                    frames = np.frombuffer(data.read(entry.nbytes), np.uint8)
+                    if not entry.problem and (
+                        _hash(frames) != entry.sha256 or not _same_source(index.file(clip), entry)
+                    ):
+                        break
+                    entries.append(entry)
+        except (OSError, ValueError, TypeError, KeyError):  # a line cut short ends what can be trusted
+            pass
+        return entries
+
+    def resume(self, recipe: dict[str, Any], index: Index) -> tuple[list[Entry], dict[int, Entry]]:
+        """The clips that stand in their places, and those that the spare has, by place in the index."""
+        entries = self.read(recipe, index)
+        good = next((place for place, entry in enumerate(entries) if entry.problem), len(entries))
+        if len(entries) == len(index) and good < len(entries):  # a whole pass: it holds all that an older spare held
+            os.replace(self.journal, self.spare.journal)
+            os.replace(self.partial, self.spare.partial)
+            good = 0
+        spare = {place: entry for place, entry in enumerate(self.spare.read(recipe, index)) if not entry.problem}
+        return entries[:good], spare
+
+
+def _with_spare(
+    decoded: Callable[[Sequence[int]], Iterator[Made]], places: range, spare: dict[int, Entry], file: Path
+) -> Iterator[Made]:
+    """The clips at these places, in order: out of the spare file where it has them."""
+    if not any(place in spare for place in places):
+        yield from decoded(places)
         return
-    context = get_context("fork" if sys.platform == "linux" else "spawn")
-    with ProcessPoolExecutor(workers, context, initializer=_die_with_parent) as pool:
-        waiting: deque[Any] = deque()
-        for task in tasks:
-            waiting.append(pool.submit(function, *task))
-            if len(waiting) > 2 * workers:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-
-
-def _die_with_parent() -> None:
-    """End this worker when its builder is killed: it has inherited the lock, which would never be given back."""
-
-    def watch() -> None:
-        parent = parent_process()
-        if parent is not None:
-            wait([parent.sentinel])
-            os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
-def _resume(partial: Path, journal: Path, recipe: dict[str, Any], index: Index) -> list[Entry]:
-    """The clips of an interrupted build that are whole, unchanged at their source, and hash to what was decoded."""
-    entries: list[Entry] = []
-    try:
-        lines = journal.read_text().splitlines()
-        if not lines or json.loads(lines[0]) != recipe:
-            return []
-        with open(partial, "rb") as data:
-            for clip, line in zip(index.clips, lines[1:], strict=False):
-                entry = _entry(json.loads(line))
+    fresh = decoded([place for place in places if place not in spare])
+    with open(file, "rb") as data:
+        for place in places:
+            if place in spare:
+                entry = spare[place]
+                data.seek(entry.offset)
                 frames = np.frombuffer(data.read(entry.nbytes), np.uint8)
-                if entry.problem or _hash(frames) != entry.sha256 or not _same_source(index.file(clip), entry):
-                    break
-                entries.append(entry)
-    except (OSError, ValueError, TypeError, KeyError):  # a line cut short ends what can be trusted
-        pass
-    return entries
+                yield frames.reshape(*entry.shape, 3), entry.source, None
+            else:
+                yield next(fresh)
 
 
 def _finish(data: BinaryIO, recipe: dict[str, Any], entries: list[Entry]) -> None:

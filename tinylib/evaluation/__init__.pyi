@@ -4,6 +4,8 @@ from . import localisation as localisation
 from . import metrics as metrics
 from .clips import Clips as Clips
 from .ensemble import submit as submit
+from .exporting import Exported as Exported
+from .exporting import export as export
 from .folds import pooled as pooled
 from .metrics import f1 as f1
 from .metrics import precision_recall_f1 as precision_recall_f1

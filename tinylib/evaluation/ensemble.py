@@ -140,14 +140,15 @@ def one_of_each_group(
 def group_prior(decisions: Decisions, scores: ArrayLike, classes: Sequence[str], domains: Sequence[str]) -> Decisions:
     """`one_of_each_group` with `labels.GROUPS`, without those that the long windows of MEVA clips break.
 
-    Groups of which fewer than two classes are there say nothing.
+    Clips of an unknown domain ("") may be MEVA's and are treated as such. Groups of which fewer than two classes are
+    there say nothing.
     """
     from tinylib.annotations.labels import GROUPS, GROUPS_OFF_FOR_MEVA
 
     there = {name: [member for member in members if member in classes] for name, members in GROUPS.items()}
     usable = {name: members for name, members in there.items() if len(members) > 1}
     fewer = {name: members for name, members in usable.items() if name not in GROUPS_OFF_FOR_MEVA}
-    meva, found, kept = np.array([domain == "meva" for domain in domains]), np.asarray(scores), decisions.copy()
+    meva, found, kept = np.array([domain in ("meva", "") for domain in domains]), np.asarray(scores), decisions.copy()
     for rows, groups in ((~meva, usable), (meva, fewer)):
         kept[rows] = one_of_each_group(decisions[rows], found[rows], classes, groups)
     return kept

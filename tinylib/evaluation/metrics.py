@@ -34,7 +34,7 @@ from tinylib.evaluation.intervals import (  # noqa: F401  # numbers and their in
 )
 
 Average = Literal["macro", "micro", "samples"]
-RESOLUTION_BINS = (0, 20, 40, 60, 80, 100, 128)  # TinyAction Fig. 3; a bin holds its upper edge
+RESOLUTION_BINS = (0, 20, 40, 60, 80, 100, 128)  # TinyAction Fig. 3; a bin holds its lower edge, the last both
 
 
 def _checked(scores: ArrayLike, targets: ArrayLike) -> tuple[Floats, NDArray[Any]]:
@@ -348,6 +348,6 @@ def per_resolution(
     if ((side <= 0) | (side > RESOLUTION_BINS[-1])).any():
         raise DataError(f"sides must lie in 1..{RESOLUTION_BINS[-1]} pixels, found {side.min():g}..{side.max():g}")
     names = [f"{low}-{high}" for low, high in pairwise(RESOLUTION_BINS)]
-    bins = np.digitize(side, RESOLUTION_BINS, right=True) - 1
+    bins = np.minimum(np.digitize(side, RESOLUTION_BINS), len(names)) - 1
     table = per_group(scores, targets, bins, threshold=threshold).sort_values("group", ignore_index=True)
     return table.assign(group=[names[i] for i in table["group"]])

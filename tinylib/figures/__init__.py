@@ -20,7 +20,7 @@ from tinylib.figures.charts import (
 from tinylib.figures.ensembles import threshold_curves, threshold_table, waterfall
 from tinylib.figures.pictures import attention_grid, contact_sheet, full_frame, side_by_side
 from tinylib.figures.stat import block_attention, embedding, gains, interval_attention, temporal_attention
-from tinylib.figures.style import PALETTE, Figure, banner, png, styled
+from tinylib.figures.style import PALETTE, Figure, banner, png, save, styled
 from tinylib.figures.summary import headline, paper_gaps, verdicts
 
 __all__ = [
@@ -46,6 +46,7 @@ __all__ = [
     "paper_gaps",
     "pareto",
     "png",
+    "save",
     "scatter",
     "side_by_side",
     "stacked_sizes",

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import matplotlib
 import numpy as np
+import seaborn
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from numpy.typing import NDArray
@@ -259,14 +260,16 @@ def confusion(table: NDArray[Any], classes: Sequence[str], *, title: str = "") -
     side = max(4.0, 0.32 * len(classes) + 2)
     figure, grid = axes_grid(size=(side, side))
     axes = grid[0, 0]
-    axes.imshow(share, cmap="Blues", vmin=0, vmax=100)
-    if len(classes) <= 30:
-        for (row, column), value in np.ndenumerate(share):
-            if value >= 0.5:
-                colour = "white" if value > 55 else BLACK
-                axes.text(column, row, f"{value:.0f}", ha="center", va="center", fontsize=7, color=colour)
-    axes.set_xticks(range(len(classes)), classes, rotation=90, fontsize=7)
-    axes.set_yticks(range(len(classes)), classes, fontsize=7)
+    few = len(classes) <= 30  # else numbers would not be legible
+    shown = np.vectorize("{:.0f}".format)(share)
+    shown[share < 0.5] = ""
+    seaborn.heatmap(
+        share, ax=axes, cmap="Blues", vmin=0, vmax=100, square=True, cbar=False, annot=shown if few else None, fmt="",
+        annot_kws={"fontsize": 7}, xticklabels=classes, yticklabels=classes,
+    )  # fmt: skip
+    axes.tick_params(labelsize=7)
+    axes.tick_params(axis="x", rotation=90)
+    axes.tick_params(axis="y", rotation=0)
     axes.set(title=title, xlabel="predicted (%)", ylabel="true")
     axes.grid(False)
     return figure

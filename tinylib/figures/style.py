@@ -6,6 +6,7 @@ import io
 import threading
 from collections.abc import Callable
 from functools import wraps
+from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import matplotlib
@@ -15,6 +16,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from tinylib.figures.fonts import readable
+from tinylib.files import atomic_path
 
 P = ParamSpec("P")
 Drawn = TypeVar("Drawn")
@@ -81,6 +83,18 @@ def png(figure: matplotlib.figure.Figure) -> bytes:
     data = io.BytesIO()
     figure.savefig(data, format="png", bbox_inches="tight", facecolor="white")
     return data.getvalue()
+
+
+@styled
+def save(figure: matplotlib.figure.Figure, path: str | Path) -> tuple[Path, Path]:
+    """Write PATH.png and, for papers, PATH.pdf: vectors, with text as text in embedded fonts."""
+    files = Path(f"{path}.png"), Path(f"{path}.pdf")
+    with matplotlib.rc_context({"pdf.fonttype": 42}):
+        for file in files:
+            with atomic_path(file) as temporary:
+                about = {"CreationDate": None} if file.suffix == ".pdf" else {}
+                figure.savefig(temporary, bbox_inches="tight", facecolor="white", metadata=about)
+    return files
 
 
 def axes_grid(

@@ -154,10 +154,12 @@ def transfer(
     *,
     supervised: bool = True,
     freeze_norms: bool = True,
+    joint: bool = False,
 ) -> AttentionTransfer:
     """The objective of one row; rolling weights turn every fifth of the run, as every 10 of 50 epochs.
 
-    Without labels only SAT and TAT remain, in equal parts.
+    Without labels only SAT and TAT remain, in equal parts. joint: the maps of all frames as one vector (Eq. 2 prints
+    one map).
     """
     return AttentionTransfer(
         student.requires_grad_(True),
@@ -169,6 +171,7 @@ def transfer(
         supervised=supervised,
         confidence=scheme.confidence if supervised else "none",
         freeze_norms=freeze_norms,
+        joint=joint,
     )
 
 

@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 
 from tinylib.datasets.degrade import Size, pair, surveillance
 from tinylib.datasets.index import Index
+from tinylib.datasets.sources import source_of
 from tinylib.datasets.statistics import sample
-from tinylib.datasets.store import ClipStore, locked, resize_video
+from tinylib.datasets.store import ClipStore, resize_video
 from tinylib.errors import UsageError
+from tinylib.files import locked
 from tinylib.methods import super_resolution
 from tinylib.progress import track
 from tinylib.synth import studies
@@ -85,7 +87,7 @@ def portion(index: Index, clips: int | None, *, seed: int = 0) -> Index:
 
 
 def synthetic(settings: Clips) -> bool:
-    return settings.data.startswith("synthvirat")
+    return source_of(settings.data).twins
 
 
 def high(settings: Any, index: Index, size: Size) -> ClipStore:
@@ -121,7 +123,7 @@ def rendered(settings: Any, index: Index, size: Size, *, sensor: bool) -> ClipSt
     stem = f"{index.split}-{kind}-{named(size)}-{settings.kept or 'all'}"
     made = studies.recipe(size, sensor=sensor, kept=settings.kept)
     folder.mkdir(parents=True, exist_ok=True)
-    with locked(folder / f".{stem}.lock"):
+    with locked(folder / stem):
         for file in sorted(folder.glob(f"{stem}-*.store")):
             store = ClipStore.part(file, index, made=made)
             if store is not None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from tinylib.datasets.sampling import chunks, evenly, strided
 from tinylib.datasets.store import ClipStore
 from tinylib.errors import UsageError
 from tinylib.progress import track
-from tinylib.workers import connect
+from tinylib.workers import in_order
 
 Restorer = Callable[[Tensor], Tensor]  # low-resolution video in [0, 1] -> super-resolved
 
@@ -65,7 +64,7 @@ def super_resolved(
     def videos(start: int) -> Iterator[Any]:
         places = range(start, len(index))
         told = (store, size, frames, shown, keep, str(device))
-        spread = restorer is not None and (workers > 0 or scheduler is not None)
+        spread = restorer is not None and (workers > 1 or scheduler is not None)
         done = _spread(restorer, told, places, workers, scheduler) if spread else _in_turn(restorer, told, places)
         return iter(track(done, f"restoring {Path(file).name}", total=len(places), closing_line=False))
 
@@ -126,21 +125,16 @@ def _in_turn(restorer: Restorer | None, told: tuple[Any, ...], places: Iterable[
 def _spread(
     restorer: Restorer | None, told: tuple[Any, ...], places: Iterable[int], workers: int, scheduler: str | None
 ) -> Iterator[Any]:
-    """The same on dask, in order, at most two clips a worker in advance; the restorer travels once to each worker."""
+    """The same by worker processes or on dask, in order; the restorer travels once to each."""
     store, *rest = told
     told = (_absolute(store), *rest)
     if isinstance(restorer, nn.Module):
         restorer = copy.deepcopy(_detached(restorer)).cpu()
-    with connect(scheduler, workers) as client:
-        network, how = client.scatter([restorer, told], broadcast=True, hash=False)
-        ahead = 2 * max(1, len(client.nthreads()))
-        waiting: deque[Any] = deque()
-        for place in places:
-            waiting.append(client.submit(_at_a_worker, network, how, place, pure=False))
-            if len(waiting) > ahead:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+    jobs = [(place,) for place in places]
+    names = [entry.clip_id for entry in store.entries]
+    yield from in_order(
+        _at_a_worker, jobs, workers, scheduler=scheduler, shared=(restorer, told), name=lambda job: names[job[0]]
+    )
 
 
 def _detached(network: nn.Module) -> nn.Module:

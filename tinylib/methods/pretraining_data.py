@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 
 from tinylib.annotations.labels import CLASSES
 from tinylib.datasets.index import Clip, Index
-from tinylib.datasets.store import ClipStore, in_order, resize_video
+from tinylib.datasets.store import ClipStore, resize_video
 from tinylib.progress import track
 from tinylib.synth import studies
 from tinylib.synth.plan import DOMAINS, PRETRAINING
-from tinylib.workers import cores
+from tinylib.workers import cores, in_order
 
 Video = NDArray[np.uint8]
 SIDE = 56  # px of the mixed store, and of the sharp clips
@@ -148,7 +148,8 @@ def mixed(index: Index, file: str | Path, *, workers: int | None = None) -> Clip
     def videos(start: int) -> Iterator[Any]:
         tasks = [(str(index.root), clip) for clip in index.clips[start:]]
         jobs = cores() if workers is None else workers
-        return iter(track(in_order(_mixed, tasks, jobs), "rendering mixed sizes", total=len(tasks), closing_line=False))
+        films = in_order(_mixed, tasks, min(jobs, len(tasks)), name=lambda task: task[1].clip_id)
+        return iter(track(films, "rendering mixed sizes", total=len(tasks), closing_line=False))
 
     return ClipStore.render(index, file, videos, made=made)
 

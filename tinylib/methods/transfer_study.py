@@ -218,6 +218,7 @@ class TransferStudy:
             epochs,
             supervised=supervised,
             freeze_norms=not job.fresh and settings.begins(job.backbone),
+            joint=settings.joint,
         )
         result = fit(
             objective,
@@ -225,6 +226,7 @@ class TransferStudy:
             schedule(epochs, batch=settings.batch, lr=settings.lr, seed=seed),
             settings.runs / f"{job.name}{'' if supervised else '-without-labels'}-{seed}",
             transform=self.jitter(job.stream, labels=supervised),
+            description={"maps": "joint" if settings.joint else "frame by frame"},
         )
         self._note(job, seed, student, result.seconds, result.history, judged=supervised)
 

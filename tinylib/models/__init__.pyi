@@ -17,6 +17,7 @@ from .i3d import same_padding as same_padding
 from .official import convert as convert
 from .official import start_from as start_from
 from .pipeline import SuperResolvedClassifier as SuperResolvedClassifier
+from .probe import Probe as Probe
 from .resnet3d import HaraBlock as HaraBlock
 from .segments import BLOCKS as BLOCKS
 from .segments import SegmentNetwork as SegmentNetwork

@@ -1,24 +1,19 @@
 """Networks of other libraries behind the contract of ours: torchvision's video networks, image networks frame by frame.
 
-An adapted network is a body that answers one vector a clip, and a linear head of ours. torchvision's published weights
-(Kinetics-400) come through torch.hub's cache.
+An adapted network is a body that answers one vector a clip, and a linear head of ours.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import urlparse
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tinylib.errors import DataError, UsageError
+from tinylib.errors import UsageError
 from tinylib.models.common import IMAGENET_MEAN, IMAGENET_STD, Stem, Step, Triple, VideoClassifier
 
-KINETICS400 = "kinetics400"
 TORCHVISION_MEAN: Triple = (0.43216, 0.394666, 0.37645)
 TORCHVISION_STD: Triple = (0.22803, 0.22145, 0.216989)
 
@@ -205,27 +200,3 @@ def torchvision_network(
         dropout=dropout,
         published=name,
     )
-
-
-def kinetics400(network: Adapted) -> dict[str, Tensor]:
-    """torchvision's Kinetics-400 weights under this network's keys, through torch.hub's cache.
-
-    DataError says which file to put where, if it is neither there nor to be had.
-    """
-    from torchvision.models import get_model_weights
-
-    weights = get_model_weights(network.published)["KINETICS400_V1"]
-    try:
-        state = weights.get_state_dict(progress=False, check_hash=True)
-    except (OSError, RuntimeError) as error:
-        file = Path(urlparse(weights.url).path).name
-        place = Path(torch.hub.get_dir()) / "checkpoints"
-        raise DataError(f"pretrained: no weights of {network.published}: put {file} into {place} ({error})") from None
-    return to_ours(network.published, state)
-
-
-def to_ours(name: str, state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """torchvision's state dict of the network `name` under the keys of its `Adapted`."""
-    head = TORCHVISION[name].head
-    ours = {f"body.{key}": value for key, value in state.items() if not key.startswith(f"{head}.")}
-    return ours | {"fc.weight": state[f"{head}.weight"].flatten(1), "fc.bias": state[f"{head}.bias"]}

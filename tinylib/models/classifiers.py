@@ -1,7 +1,8 @@
 """All classifiers by name. Each takes keyword arguments; num_classes, dropout, stem, mean and std are common to all.
 
 forward(video (B, 3, T, H, W) in [0, 1]) -> logits (B, num_classes); features(video) -> named maps and "pooled";
-reset_classifier(num_classes). stem="low" removes the early spatial strides and pools, for 14 to 56 pixels.
+reset_classifier(num_classes). stem="low" removes the early spatial strides and pools, for 14 to 56 pixels; networks of
+torchvision (`adapted.TORCHVISION`) have none, and start from its weights with pretrained="kinetics400".
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from tinylib.errors import UsageError
+from tinylib.models.adapted import TORCHVISION, torchvision_network
 from tinylib.models.common import IMAGENET_MEAN, IMAGENET_STD, VideoClassifier
 from tinylib.models.csn import CSN
 from tinylib.models.i3d import I3D
+from tinylib.models.probe import Kind, Probe
 from tinylib.models.r2plus1d import R2Plus1D, R2Plus1DHara
 from tinylib.models.resnet3d import HARA_2018_MEAN, HARA_2018_STD, ResNet3D, VideoResNet
 from tinylib.models.tiny import TinyR2Plus1D, TinyR3D
@@ -72,6 +75,8 @@ CLASSIFIERS: dict[str, Callable[..., VideoClassifier]] = {
     "uniformer_tiny": partial(UniFormer, depth=(1, 1, 2, 1), dims=(32, 64, 96, 128), head_dim=32, drop_path=0.0),
     "tiny_r3d": partial(TinyR3D),
     "tiny_r2plus1d": partial(TinyR2Plus1D),
+    # torchvision's own: r3d_18, mc3_18, r2plus1d_18, s3d, mvit_v1_b, mvit_v2_s, swin3d_t, swin3d_s, swin3d_b
+    **{name: partial(torchvision_network, name) for name in TORCHVISION},
 }
 
 
@@ -81,21 +86,26 @@ def create(
     still: float = 1.0,
     pretrained: str | Path | None = None,
     classes: Sequence[str] = (),
+    probe: Kind | None = None,
     **explicit: Any,
 ) -> VideoClassifier:
     """The classifier `name` with the given constructor arguments; UsageError lists the names there are.
 
     still: share of what stands still in a clip that the network sees (`VideoClassifier`), 0 to 1. pretrained: starting
-    weights, "synthvirat" or a .safetensors file, and classes: the outputs' names, as in `pretrained.start`.
+    weights, "synthvirat", "kinetics400" or a .safetensors file, and classes: the outputs' names, as in
+    `pretrained.start`. probe: "linear" or "attentive", the network frozen under a head that learns (`probe.Probe`).
     """
     if name not in CLASSIFIERS:
         raise UsageError(f"no classifier {name!r}; there are {', '.join(CLASSIFIERS)}")
     if not 0 <= still <= 1:
         raise UsageError(f"still: expected 0 to 1, found {still}")
     network = CLASSIFIERS[name](**explicit)
-    network.still = still
+    network.still, network.name = still, name
     if pretrained is not None:
         from tinylib.models.pretrained import start
 
         start(network, pretrained, classes=classes)
+    if probe:
+        head = network.get_parameter(f"{network.head_name}.weight")
+        return Probe(network, kind=probe, num_classes=len(head))
     return network

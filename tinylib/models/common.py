@@ -31,6 +31,7 @@ class VideoClassifier(nn.Module):
     mean: Tensor
     std: Tensor
     still = 1.0
+    name = ""  # in `models.CLASSIFIERS`, where `models.create` built it
     head_name = "fc"
 
     def __init__(self, *, dropout: float, mean: Triple, std: Triple) -> None:

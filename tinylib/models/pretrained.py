@@ -1,4 +1,4 @@
-"""Starting weights: those that the package ships, taught on SynthVIRAT (`synthvirat`), or a file of one's own."""
+"""Starting weights: those that the package ships (`synthvirat`), torchvision's (`kinetics400`, `imagenet`), a file."""
 
 from __future__ import annotations
 
@@ -12,14 +12,19 @@ import torch
 from torch import Tensor, nn
 
 from tinylib.errors import DataError, UsageError
-from tinylib.models import checkpoint
+from tinylib.models import checkpoint, published
 from tinylib.models.common import VideoClassifier
 from tinylib.models.dvsr import DVSR, ProgressiveDVSR
 from tinylib.models.foreground import ForegroundAttention
+from tinylib.models.probe import Probe
 from tinylib.models.segments import SegmentNetwork
 
 SYNTHVIRAT = "synthvirat"
-SOURCES = (SYNTHVIRAT,)  # names that stand for weights; anything else is a file
+SOURCES = (
+    SYNTHVIRAT,
+    published.KINETICS400,
+    published.IMAGENET,
+)  # names that stand for weights; anything else is a file
 FOLDER = Path(__file__).resolve().parent.parent / "weights"
 OWN_VIDEO = FOLDER / "tiny_r3d_own_video.safetensors"  # what `tinylib predict` asks where no model is given
 Network = TypeVar("Network", bound=nn.Module)
@@ -37,25 +42,75 @@ TRAITS = ("scale", "global_skip", "mode", "seamless")  # of a network's structur
 def start(network: Network, source: str | Path | None, *, classes: Sequence[str] = ()) -> Network:
     """Give a freshly built network its starting weights, in place, and return it.
 
-    source: "synthvirat", the shipped weights of a network of this structure; a .safetensors file that `fit` or
-    `tinylib pretrain` wrote; None, "" or "none" leaves it as it is. Dropout, drop path and the number of classes are
-    free. The head is kept where it has as many classes; with `classes`, the names of the network's outputs, each class
-    gets the row of its name, and those without one keep their fresh row; else the head stays fresh.
-    UsageError: no such weights, or none for this structure. DataError: a damaged file, or tensors that do not fit.
+    source: "synthvirat", the shipped weights of a network of this structure; "kinetics400" or "imagenet", torchvision's
+    for this network, through torch.hub's cache; a .safetensors file that `fit`, `tinylib pretrain` or `tinylib convert`
+    wrote; None, "" or "none" leaves it as it is. Dropout, drop path and the number of classes are free. The head is
+    kept where it has as many classes; with `classes`, the names of the network's outputs, each class gets the row of
+    its name, and those without one keep their fresh row; else the head stays fresh. A segment network takes an image or
+    video network's weights for its backbone, a probe for its frozen body.
+    UsageError: no such weights, or none for this structure. DataError: a damaged or absent file, or tensors that do not
+    fit.
     """
-    if source is None or str(source) in ("", "none"):
+    source = "" if source is None else str(source)
+    if source in ("", "none"):
         return network
-    path = _shipped_for(network) if str(source) == SYNTHVIRAT else _file(source)
-    state, description = checkpoint.load(path)
-    if str(source) != SYNTHVIRAT:
-        _check_structure(network, description, path)
+    if isinstance(network, Probe):
+        start(network.body, source)
+        return network
+    state, description, where = _weights(network, source)
     own, head = network.state_dict(), head_of(network)
     values = {name: tensor.to(own[name].dtype) if name in own else tensor for name, tensor in state.items()}
     if head:
         for name in (name for name in own if name.startswith(f"{head}.") and name in values):
             values[name] = _rows(values[name], own[name], description.get("classes", ()), classes)
-    checkpoint.restore(network, values, source=path)
+    checkpoint.restore(network, values, source=where)
     return network
+
+
+def _weights(network: nn.Module, source: str) -> tuple[dict[str, Tensor], dict[str, Any], str | Path]:
+    """Tensors under the network's keys, what their file says of itself, and what to call it in a message."""
+    if source in (published.KINETICS400, published.IMAGENET):
+        return published.load(network, source), {}, source
+    path = _shipped_for(network) if source == SYNTHVIRAT else _file(source)
+    state, description = checkpoint.load(path)
+    if "official" in description and isinstance(network, SegmentNetwork):
+        rest = {name: tensor for name, tensor in network.state_dict().items() if not name.startswith("backbone.")}
+        state = rest | {f"backbone.{name}": tensor for name, tensor in state.items() if not name.startswith("fc.")}
+    elif source != SYNTHVIRAT:
+        _check_structure(network, description, path)
+    return state, description, path
+
+
+def chosen(network: nn.Module, sources: str) -> str:
+    """One network's part of "NAME=SOURCE,NAME=SOURCE" ("none" where it is not named), or `sources` where it is plain.
+
+    NAME: of `models.CLASSIFIERS`, of a segment network's backbone, or of OTHERS. UsageError: a part without "=".
+    """
+    if "=" not in sources:
+        return sources
+    parts = [part.partition("=") for part in sources.split(",")]
+    if wrong := [name for name, sign, source in parts if not (name and sign and source)]:
+        raise UsageError(f"pretrained: expected NAME=SOURCE, separated by commas, found {wrong[0]!r}")
+    return {name.strip(): source.strip() for name, _, source in parts}.get(name_of(network), "none")
+
+
+def name_of(network: nn.Module) -> str:
+    """What a network is called where weights are chosen by name; "" for one that has no name."""
+    if isinstance(network, VideoClassifier | SegmentNetwork):
+        return network.name
+    return next((name for name, kind in OTHERS.items() if type(network) is kind), "")
+
+
+def available(network: nn.Module, source: str) -> bool:
+    """Whether a name of SOURCES stands for weights of this network; what is no name is a file, and is taken as one."""
+    if isinstance(network, Probe):
+        return available(network.body, source)
+    if source in (published.KINETICS400, published.IMAGENET):
+        return published.weights_of(network, source) is not None
+    if source != SYNTHVIRAT:
+        return True
+    own = structure(network)
+    return any(structure(build(description)) == own for description in shipped().values())
 
 
 def head_of(network: nn.Module) -> str:

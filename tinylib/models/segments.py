@@ -142,7 +142,7 @@ class SegmentNetwork(nn.Module):
         super().__init__()
         if backbone not in SEGMENT_BACKBONES:
             raise UsageError(f"no segment backbone {backbone!r}; there are {', '.join(SEGMENT_BACKBONES)}")
-        self.segments, self.length, self.size = segments, length, size
+        self.segments, self.length, self.size, self.name = segments, length, size, backbone
         self.backbone = SEGMENT_BACKBONES[backbone](num_classes=1, stem=stem)
         head = self.backbone.get_submodule("fc")
         assert isinstance(head, nn.Linear)

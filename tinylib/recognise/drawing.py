@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinylib.recognise.timeline import Seen, Timeline
-from tinylib.video import iter_frames, write_video
+from tinylib.video import iter_pictures, write_video
 
 Frame = NDArray[np.uint8]
 Colour = tuple[int, int, int]
@@ -32,7 +32,21 @@ SMALL = 540  # lines: smaller videos are drawn at twice their size, so that word
 
 def annotate(video: str | Path, timeline: Timeline, path: str | Path, *, crf: int = 23) -> None:
     """Write the video with boxes and words (H.264, even sides, constant rate), one frame at a time."""
-    write_video(path, drawn(iter_frames(video), timeline), timeline.fps or 25.0, crf=crf, preset="veryfast")
+    write_video(
+        path, drawn(_every_moment(video, timeline.frames), timeline), timeline.fps or 25.0, crf=crf, preset="veryfast"
+    )
+
+
+def _every_moment(video: str | Path, frames: int) -> Iterator[Frame]:
+    """All frames of a video; one that does not decode shows the picture before it."""
+    count, last = 0, None
+    for number, frame in iter_pictures(video):
+        for _ in range(count, number):
+            yield frame if last is None else last
+        yield frame
+        count, last = number + 1, frame
+    for _ in range(count, frames if last is not None else 0):
+        yield last  # type: ignore[misc]
 
 
 def drawn(frames: Iterable[Frame], timeline: Timeline, *, start: int = 0) -> Iterator[Frame]:

@@ -38,7 +38,7 @@ from tinylib.progress import track as shown
 from tinylib.recognise.drawing import annotate, overlay
 from tinylib.recognise.proposals import ProposalConfig, propose
 from tinylib.recognise.timeline import Seen, Timeline
-from tinylib.video import VideoInfo, frame_times, iter_frames, probe, read_frames, write_video
+from tinylib.video import VideoInfo, frame_times, iter_pictures, probe_damaged, read_frames, write_video
 
 Frames = NDArray[np.uint8]
 PICTURES = 24  # frames at most in the film of a map; the .npz has all
@@ -94,7 +94,10 @@ def _window(
 
 
 def cut_clips(video: str | Path, windows: Sequence[Window], fps: float, max_side: int) -> Iterator[tuple[int, Frames]]:
-    """(place in `windows`, frames) of every clip as it ends, reading the video once; memory holds open clips alone."""
+    """(place in `windows`, frames) of every clip as it ends, reading the video once; memory holds open clips alone.
+
+    A clip of which a frame does not decode does not come.
+    """
     import cv2
 
     order = sorted(range(len(windows)), key=lambda place: windows[place].start)
@@ -102,7 +105,13 @@ def cut_clips(video: str | Path, windows: Sequence[Window], fps: float, max_side
     following = next(waiting)
     going: dict[int, list[Frames]] = {}
     start, stop = windows[order[0]].start, max(window.end for window in windows) + 1
-    for number, frame in enumerate(iter_frames(video, start=start, stop=stop), start):
+    expected = start
+    for number, frame in iter_pictures(video, start=start, stop=stop):
+        if number > expected:  # damage: clips that touch it are left out
+            going.clear()
+            while following is not None and windows[following].start < number:
+                following = next(waiting)
+        expected = number + 1
         while following is not None and windows[following].start == number:
             going[following] = []
             following = next(waiting)
@@ -164,7 +173,7 @@ def recognise(
     known = [name for name, _ in trained.network.steps()]
     if layer not in (None, *known):
         raise UsageError(f"layer {layer!r}: {trained.card.model} has {', '.join(known)}")
-    info = probe(video, exact=False)
+    info = probe_damaged(video)
     if info.frames < cut.min_frames:
         raise ClipError(video, f"it has {info.frames} frames, and a clip needs {cut.min_frames} (min_frames)")
     tracks, notes = find_tracks(video, info, boxes, proposals or ProposalConfig())
@@ -177,10 +186,20 @@ def recognise(
         )
     with _new_result(out, overwrite) as folder:
         names = [f"{n:04d}_track_{re.sub(r'[^A-Za-z0-9-]', '_', w.anchor)[:40]}" for n, w in enumerate(windows, 1)]
+        whole = []
         for place, frames in shown(
             cut_clips(video, windows, info.fps, cut.max_side), "cutting", total=len(windows), closing_line=False
         ):
             write_video(folder / "clips" / f"{names[place]}.mp4", frames, info.fps or 25.0)
+            whole.append(place)
+        if not whole:
+            raise ClipError(video, "each clip touches frames that do not decode")
+        if len(whole) < len(windows):
+            lost = f"{len(windows) - len(whole)} of {len(windows)} clips touch frames that do not decode"
+            if (out / MARK).exists() and not overwrite:
+                raise ClipError(video, f"{lost}; the earlier result in {out} stays (overwrite, or another folder)")
+            notes.append(f"{lost}: left out")
+        names, windows = [names[place] for place in sorted(whole)], [windows[place] for place in sorted(whole)]
         index = _index(video, folder, names, windows, trained)
         scores = _scores(index, trained, batch_size)
         scores.save(folder / "scores.npz")
@@ -192,7 +211,7 @@ def recognise(
             )
             for i, w in enumerate(windows)
         )  # fmt: skip
-        notes += _remarks(info, tracks, clips, cut)
+        notes += [info.note] * bool(info.note) + _remarks(info, tracks, clips, cut)
         if empty:
             notes.append(f"{empty} maps are empty: nothing at that layer speaks for the class")
         timeline = Timeline(

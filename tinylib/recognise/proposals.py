@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinylib.annotations.tracks import Box, Track
-from tinylib.errors import UsageError
+from tinylib.errors import ClipError, UsageError
 from tinylib.recognise.tracking import Tracker, TrackerConfig
-from tinylib.video import iter_frames, probe
+from tinylib.video import iter_pictures, probe_damaged
 
 Frame = NDArray[np.uint8]
 
@@ -67,23 +67,30 @@ class Proposals:
 def propose(path: str | Path, config: ProposalConfig | None = None, *, threads: int = 1) -> Proposals:
     """Tracks of what moves in a video file. ClipError."""
     config = config or ProposalConfig()
-    info = probe(path, exact=False)
+    info = probe_damaged(path)
     fps = info.fps if 1 <= info.fps <= 240 else 25.0
     first = range(0, min(info.frames, max(WARM, round(20 * fps))))
     every = max(1, len(first) // WARM)
-    sample = [f for n, f in enumerate(iter_frames(path, stop=len(first), threads=threads)) if n % every == 0][:WARM]
+    sample = [f for n, f in iter_pictures(path, stop=len(first), threads=threads) if n % every == 0][:WARM]
+    if not sample:
+        raise ClipError(path, "the frames at its beginning do not decode")
     detector = Detector(np.median(sample, axis=0).astype(np.uint8), fps, config)
     del sample
-    return follow(iter_frames(path, threads=threads), detector)
+    return _follow(iter_pictures(path, threads=threads), detector)
 
 
 def follow(frames: Iterable[Frame], detector: Detector) -> Proposals:
     """Run a detector over frames and link what it finds."""
+    return _follow(enumerate(frames), detector)
+
+
+def _follow(frames: Iterable[tuple[int, Frame]], detector: Detector) -> Proposals:
     tracker = Tracker(detector.fps, detector.config.tracker)
     ended: list[Track] = []
     count = 0
-    for count, frame in enumerate(frames, 1):
-        ended += tracker.update(count - 1, detector(frame))
+    for number, frame in frames:
+        ended += tracker.update(number, detector(frame))
+        count += 1
     ended += tracker.finish()
     enough = detector.config.far * detector.shape[1]
     moving = [track for track in ended if travelled(track, enough) >= detector.config.travel]

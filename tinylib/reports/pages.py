@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tinylib.datasets.sources import is_synthetic
 from tinylib.errors import TinylibError
 from tinylib.files import BEFORE
 from tinylib.reports import folders
@@ -28,11 +29,12 @@ HEADLINES = (  # what a notebook is about is the first of these that it measured
     "orderings that hold",
 )  # fmt: skip
 START = "12_papers_vs_ours"
+SCROLLS = 'tabindex="0" role="group" aria-label="output"'  # what is wider than the page is reached by keyboard too
 
 
 def banner(data: str) -> str:
     """What a reader must know of the data the numbers are from; '' for the papers' own."""
-    return SYNTHETIC if data.startswith("synthvirat") else ""
+    return SYNTHETIC if is_synthetic(data) else ""
 
 
 @cache
@@ -49,7 +51,7 @@ def _template(name: str) -> Any:
 def _page(title: str, body: str, **more: Any) -> str:
     from pygments.formatters import HtmlFormatter
 
-    css = _asset("report.css") + HtmlFormatter(style="friendly").get_style_defs(".highlight")
+    css = _asset("report.css") + HtmlFormatter(style="xcode").get_style_defs(".highlight")
     return str(_template("report_page.html").render(title=title, css=css, body=body, **more))
 
 
@@ -76,7 +78,9 @@ def notebook_page(executed: Path, status: Status, others: Collection[str] = ()) 
     body = "\n".join([*parts[:1], f'<nav class="contents">{links}</nav>' if links else "", *parts[1:]])
     facts = [f"profile {status.profile}", f"data {status.data}", f"{_time(status.seconds)} on {status.hardware}"]
     facts += [status.began[:10]] + ([f"commit {status.commit}"] if status.commit else [])
-    return _page(status.title, body, back=True, facts=facts, error=status.error, banner=banner(status.data))
+    return _page(
+        status.title or status.name, body, back=True, facts=facts, error=status.error, banner=banner(status.data)
+    )
 
 
 LOG = 12  # more printed lines than these are folded away
@@ -279,9 +283,11 @@ def _output(output: Any) -> str:
         text, lines = f"<pre>{ansi2html(output.text)}</pre>", len(output.text.splitlines())
         if lines > LOG:
             return f'<details class="code"><summary>{lines} lines of log</summary>{text}</details>'
-        return f'<div class="output">{text}</div>'
+        return f'<div class="output" {SCROLLS}>{text}</div>'
     if output.output_type == "error":
-        return f'<div class="output"><pre class="error">{ansi2html(chr(10).join(output.traceback))}</pre></div>'
+        return (
+            f'<div class="output" {SCROLLS}><pre class="error">{ansi2html(chr(10).join(output.traceback))}</pre></div>'
+        )
     data = output.data
     if "application/vnd.jupyter.widget-view+json" in data:
         return ""
@@ -295,4 +301,4 @@ def _output(output: Any) -> str:
         inner = _markdown(data["text/markdown"])
     else:
         inner = f"<pre>{html.escape(data.get('text/plain', ''))}</pre>"
-    return f'<div class="output">{inner}</div>'
+    return f'<div class="output" {SCROLLS}>{inner}</div>'

@@ -2,6 +2,7 @@ from . import comparison as comparison
 from .log import Clips as Clips
 from .log import Log as Log
 from .paper_files import Paper as Paper
+from .paper_files import citations as citations
 from .paper_files import facts as facts
 from .paper_files import figures as figures
 from .paper_files import papers as papers
@@ -17,5 +18,7 @@ from .rows import rows_of as rows_of
 from .tables import banner as banner
 from .tables import shown as shown
 from .tables import table as table
+from .typesetting import FORMATS as FORMATS
+from .typesetting import typeset as typeset
 from .verdicts import orderings as orderings
 from .verdicts import tally as tally

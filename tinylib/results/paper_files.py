@@ -42,6 +42,7 @@ class Paper:
     place: int
     notebooks: Mapping[str, Planned]
     sections: Mapping[str, list[Fact]]
+    bibtex: str = ""
 
 
 def folder() -> Path:
@@ -75,7 +76,7 @@ def _paper(file: Path) -> Paper:
         raise DataError(f"{file}: not a paper ({' '.join(str(error).split())})") from None
     if not isinstance(text, dict) or not isinstance(text.get("paper"), str):
         raise DataError(f"{file}: not a paper (no name under 'paper')")
-    if unknown := set(text) - {"paper", "title", "place", "notebooks", *SECTIONS}:
+    if unknown := set(text) - {"paper", "title", "place", "bibtex", "notebooks", *SECTIONS}:
         raise DataError(f"{file}: unknown section {min(map(str, unknown))!r}")
     sections: dict[str, list[Fact]] = {}
     for section, needed in SECTIONS.items():
@@ -85,13 +86,22 @@ def _paper(file: Path) -> Paper:
                 raise DataError(f"{file}: {section}, line {number}: no {missing[0]!r}")
             sections[section].append({"paper": text["paper"]} | line)
     notebooks = {name: _planned(file, name, plan or {}) for name, plan in (text.get("notebooks") or {}).items()}
-    return Paper(text["paper"], str(text.get("title", text["paper"])), int(text.get("place", 5)), notebooks, sections)
+    title, place = str(text.get("title", text["paper"])), int(text.get("place", 5))
+    return Paper(text["paper"], title, place, notebooks, sections, str(text.get("bibtex", "")))
 
 
 def _planned(file: Path, name: str, plan: Mapping[str, Any]) -> Planned:
     if unknown := set(plan) - {"after", "headline", "settings"}:
         raise DataError(f"{file}: notebook {name}: unknown field {min(unknown)!r}")
     return Planned(tuple(plan.get("after") or ()), tuple(plan.get("headline") or ()), plan.get("settings"))
+
+
+def citations() -> str:
+    """BibTeX of this package and of every paper."""
+    from tinylib import __version__
+
+    every = [paper.bibtex.strip() for paper in sorted(papers(), key=lambda paper: paper.name != "ours") if paper.bibtex]
+    return "\n\n".join(every).replace("{VERSION}", f"{{{__version__}}}") + "\n"
 
 
 def planned() -> dict[str, Planned]:

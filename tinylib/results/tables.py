@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from tinylib.datasets.sources import is_synthetic
 from tinylib.results.paper_files import JOIN, published
 from tinylib.results.rows import Row
 
@@ -46,7 +47,7 @@ def banner(rows: Iterable[Row]) -> str:
     data = sorted({row.data for row in rows})
     profiles = sorted({row.profile for row in rows})
     said = f"Ours: {', '.join(data)}, profile {', '.join(profiles)}."
-    if any(name.startswith("synthvirat") for name in data):
+    if any(map(is_synthetic, data)):
         said += (
             " SynthVIRAT is synthetic video of our own: compare orderings and gaps with the paper's, not values;"
             " nothing here is a reproduced number."

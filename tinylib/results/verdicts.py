@@ -124,3 +124,8 @@ def tally(claims: pd.DataFrame) -> pd.Series:
         | {f"{answer}, all sure": sure.count(answer) for answer in ("yes", "no")},
         dtype=object,
     )
+
+
+def decided(large: Row, small: Row) -> bool:
+    """Whether `large` is above `small` by more than luck: of one run, by the paired difference where clips are kept."""
+    return bool(_line(small, large, 0.0, 1.0)["held"] == "yes")

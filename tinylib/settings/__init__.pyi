@@ -21,6 +21,7 @@ from .tinyvirat import ForegroundAttention as ForegroundAttention
 from .tinyvirat import LowResolution as LowResolution
 from .tinyvirat import ProgressiveDvsr as ProgressiveDvsr
 from .tinyvirat import Restoration as Restoration
+from .training_run import TrainingRun as TrainingRun
 from .winner import DualResolution as DualResolution
 from .winner import Ensemble as Ensemble
 from .winner import Network as Network

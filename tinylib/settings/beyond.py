@@ -10,7 +10,7 @@ from tinylib.errors import UsageError
 from tinylib.methods.recipes import Budget
 from tinylib.methods.super_resolution import Restoration
 from tinylib.settings.parameters import home, scaled
-from tinylib.settings.study import Studied
+from tinylib.settings.study import Recognising
 
 SECTIONS = ("resized", "teachers", "attention", "sweep", "parts")
 RESTORERS = ("bicubic", "dvsr", "progressive", "realbasicvsr")
@@ -19,7 +19,7 @@ COMPARED = ("tinyaction", "tinyvirat", "winner", "stat", "tiny")
 
 
 @dataclass(frozen=True, kw_only=True)
-class BeyondThePapers(Studied):
+class BeyondThePapers(Recognising):
     """11: natural against resized low resolution, teachers, attention, the resolution sweep, the combined recipe."""
 
     run_dir: str = "runs/11_beyond_the_papers"
@@ -53,6 +53,10 @@ class BeyondThePapers(Studied):
     pointed: int = scaled(4, 200, 400)  # clips whose actors maps are compared with
 
     def __post_init__(self) -> None:
+        super().__post_init__()
+        model, options = self.chosen(self.model, self.options)
+        object.__setattr__(self, "model", model)
+        object.__setattr__(self, "options", options)
         for field, known in (("sections", SECTIONS), ("restorers", RESTORERS), ("transfers", TRANSFERS)):
             for name in getattr(self, field):
                 if name not in known:

@@ -29,7 +29,7 @@ class BuildTinyvirat(Notebook):
             raise UsageError("annotations and videos belong together: give both or neither")
         if self.annotations:
             return home() / self.annotations, home() / self.videos
-        if not self.data.startswith("synthvirat"):
+        if not self.dataset_source.synthetic:
             raise UsageError(f"data {self.data!r} has no full frames here: give annotations and videos")
         base = self.split("train").root.parent
         return base / self.rule / "annotations", base / self.rule / "videos"

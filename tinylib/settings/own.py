@@ -45,7 +45,7 @@ class OwnVideo(Notebook):
         """The video: the user's, or a SynthVIRAT test video (made on first use)."""
         if self.video:
             return home() / Path(self.video).expanduser()
-        if not self.data.startswith("synthvirat"):
+        if not self.dataset_source.synthetic:
             raise UsageError(f"data {self.data!r} has no full frames: give a video")
         folder = "meva" if self.version == 2 else "virat"
         base = self.dataset().parent / folder

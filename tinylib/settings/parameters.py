@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from tinylib.datasets.index import Index
+    from tinylib.datasets.sources import Source
 
 PROFILES = ("smoke", "demo", "full")
-DATA = ("synthvirat", "synthvirat-v2", "tinyvirat", "tinyvirat-v2", "ucf101", "hmdb51", "folder")
 COMMON = ("profile", "data", "data_root", "seed", "run_dir")  # every notebook declares these first
 EIGHT = (  # classes of balanced studies: apart in pose or motion, few enough for a CPU
     "activity_walking",
@@ -181,7 +181,9 @@ def check_parameters(parameters: Mapping[str, object], right: list[Declared], wh
             raise UsageError(f"{where} has no parameter {name!r}; it has: {listed}")
         if not conforms(value, hints[name]):
             raise UsageError(f"{where}: {name} must be {hints[name]}, got {value!r}; parameters: {listed}")
-    for name, known in (("profile", PROFILES), ("data", DATA)):
+    from tinylib.datasets.sources import SOURCES
+
+    for name, known in (("profile", PROFILES), ("data", tuple(SOURCES))):
         if name in hints and parameters.get(name, known[0]) not in known:
             raise UsageError(f"{where}: {name} must be one of {', '.join(known)}, got {parameters[name]!r}")
 
@@ -252,23 +254,30 @@ class Notebook:
         return home() / Path(self.run_dir).expanduser()
 
     @property
+    def dataset_source(self) -> Source:
+        """What is known of `data`."""
+        from tinylib.datasets.sources import source_of
+
+        return source_of(self.data)
+
+    @property
     def multi_label(self) -> bool:
-        return self.data.startswith(("synthvirat", "tinyvirat"))
+        return self.dataset_source.multi_label
 
     @property
     def evaluation(self) -> str:
         """The split that carries labels and is not trained on (the v2 test labels are the challenge's secret)."""
-        return "val" if self.data.endswith("-v2") else "test"
+        return self.dataset_source.evaluation
 
     def split(self, name: str) -> Index:
         """One split of the data; SynthVIRAT is made on first use."""
-        from tinylib.datasets.readers import open_split
+        from tinylib.datasets.sources import open_split
 
         return open_split(self.data, self.dataset(), name, fold=getattr(self, "fold", None))
 
     def dataset(self) -> Path:
         """The dataset's folder: `data_root`, or SynthVIRAT's own below it, made on first use."""
-        if not self.data.startswith("synthvirat"):
+        if not self.dataset_source.synthetic:
             return self.root
         from tinylib.synth.write import ensure
 
@@ -276,14 +285,14 @@ class Notebook:
 
     @property
     def version(self) -> int:
-        return 2 if self.data.endswith("-v2") else 1
+        return self.dataset_source.version
 
     def splits(self) -> dict[str, Index]:
         """Every split that is there and has clips, by name; of TinyVIRAT those whose index file is there."""
         from tinylib.datasets.index import tinyvirat_json
 
-        names = ["train", "val", "test"] if self.data == "folder" or self.version == 2 else ["train", "test"]
-        if self.multi_label:
+        names = list(self.dataset_source.splits)
+        if self.dataset_source.indexed:
             root = self.dataset()
             names = [name for name in names if (root / tinyvirat_json(name, self.version)).exists()]
             if not names:

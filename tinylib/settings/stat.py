@@ -31,6 +31,7 @@ class AttentionTransfer(Studied):
     reading: str = "enlarged"  # of the teacher's and the student's unlike sizes, or "native" (see `transfer`)
     camera: str = "paper"  # low resolution out of high by blur, area and noise; "natural": SynthVIRAT's own sensor
     start: str = "student"  # type: ignore[assignment]  # what the second stage starts from: the first stage's student, or "teacher"
+    joint: bool = False  # Eq. 2 over all frames' maps of a clip together; as printed, each map is by itself
     motion: str = "flow"  # of the second stream, or "difference"
     initial: str = ""  # official backbones: a file for the first network, or network=file,network=file
     unlabelled_root: str = ""  # class folders of unlabelled clips; "": the training clips without their labels

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from tinylib.errors import UsageError
 from tinylib.settings.parameters import EIGHT, Notebook, home, scaled
 
 if TYPE_CHECKING:
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from tinylib.models.common import VideoClassifier
 
 Network = TypeVar("Network", bound="nn.Module")
+Options = tuple[tuple[str, Any], ...]  # of a constructor
 
 NOTHING = "none"  # of `pretrained`: random weights
 
@@ -26,7 +29,9 @@ class Studied(Notebook):
     rendered lies beside the study, for every notebook.
     """
 
-    pretrained: str = scaled(NOTHING, "synthvirat", NOTHING)  # the shipped weights, none, or a .safetensors file
+    # "synthvirat" (shipped), torchvision's "kinetics400" or "imagenet", none, a .safetensors file; or one of these for
+    # each network by name: "r3d_18=kinetics400,wrn50=weights/wrn50.safetensors"
+    pretrained: str = scaled(NOTHING, "synthvirat", NOTHING)
     classes: tuple[str, ...] = scaled(EIGHT[:3], EIGHT, ())  # of the study; () is all 26
     train_clips: int = scaled(6, 400, 200)  # of the study, a class
     val_clips: int = scaled(3, 40, 40)  # thresholds are fitted on them, and super-resolution may learn from them
@@ -46,23 +51,20 @@ class Studied(Notebook):
 
             pretrained.start(network, source, classes=classes)
         kind = type(network).__name__
-        if source != self.pretrained:
+        if source == NOTHING and self.pretrained not in ("", NOTHING):
             print(f"{kind} starts from nothing: {self.pretrained} has no weights for a network of its structure")
         return network
 
     def source(self, network: nn.Module) -> str:
-        """Where this network's first weights come from: `pretrained`, or "none" where nothing shipped fits it."""
+        """Where this network's first weights come from: `pretrained`, or "none" where it has nothing for it."""
         if self.pretrained in ("", NOTHING):
             return NOTHING
-        if self.pretrained != "synthvirat":
-            return str(home() / self.pretrained)
         from tinylib.models import pretrained
 
-        structure = pretrained.structure(network)
-        fits = any(
-            pretrained.structure(pretrained.build(about)) == structure for about in pretrained.shipped().values()
-        )
-        return self.pretrained if fits else NOTHING
+        source = pretrained.chosen(network, self.pretrained)
+        if source in pretrained.SOURCES:
+            return source if pretrained.available(network, source) else NOTHING
+        return source if source == NOTHING else str(home() / Path(source).expanduser())
 
     def classifier(
         self, model: str, classes: Sequence[str], *, seed: int, options: Mapping[str, Any] | None = None
@@ -80,3 +82,45 @@ class Studied(Notebook):
     ) -> Callable[[int], VideoClassifier]:
         """`classifier` as a function of the seed, for `recognition.learn`."""
         return lambda seed: self.classifier(model, classes, seed=seed, options=dict(options))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recognising(Studied):
+    """A notebook whose classifiers can be others than its profile's.
+
+    network: a name in `models.CLASSIFIERS` that takes the place of the profile's classifiers, as torchvision's r3d_18
+    does with `pretrained` "kinetics400". probe: "linear" or "attentive", classifiers are frozen as they start, and a
+    small head over their features learns alone.
+    """
+
+    network: str = ""
+    probe: str = ""
+
+    def __post_init__(self) -> None:
+        from tinylib.models.adapted import TORCHVISION
+        from tinylib.models.probe import KINDS
+
+        if self.probe and self.probe not in KINDS:
+            raise UsageError(f"probe: expected one of {', '.join(KINDS)}, found {self.probe!r}")
+        if self.network:
+            from tinylib.models.classifiers import CLASSIFIERS
+
+            if self.network not in CLASSIFIERS:
+                raise UsageError(f"network: expected one of {', '.join(CLASSIFIERS)}, found {self.network!r}")
+        if self.probe and self.pretrained in ("", NOTHING):
+            raise UsageError(
+                "probe: the frozen network needs weights: give `pretrained` a source, such as kinetics400 with "
+                f"`network` one of {', '.join(TORCHVISION)}"
+            )
+
+    def chosen(self, model: str, options: Options) -> tuple[str, Options]:
+        """A classifier of the profile as this run has it: its name and its constructor's options."""
+        probe: Options = (("probe", self.probe),) if self.probe else ()
+        if self.network:
+            return self.network, probe
+        return model, (*(option for option in options if option[0] != "probe"), *probe)
+
+    def about(self) -> dict[str, str]:
+        """What a run folder says of what its networks start from, so that none is gone on with that began elsewhere."""
+        extra = {"network": self.network, "probe": self.probe}
+        return {"start": self.pretrained} | {name: value for name, value in extra.items() if value}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from tinylib.methods.recognition import Feed
 from tinylib.methods.super_resolution import Restoration
 from tinylib.settings.parameters import scaled
-from tinylib.settings.study import Studied
+from tinylib.settings.study import Recognising, Studied
 from tinylib.training.optimise import FitConfig
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ SMALL = (("widths", (8, 16, 32, 64)), ("stem", "paper"))
 
 
 @dataclass(frozen=True, kw_only=True)
-class Restored(Studied):
+class Restored(Recognising):
     """What 05 and 06 share: classifiers that know sharp video are fed restored video, as in the papers.
 
     A classifier learns `sharp_epochs` on sharp video, then `epochs` on each row's; the papers' start from Kinetics or
@@ -104,6 +104,11 @@ class Restored(Studied):
         Restoration(32, 4, False, 16, 500, (64, 20), 2e-4, "constant", 200),
     )
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        networks = [Backbone(row.row, *self.chosen(row.model, row.options)) for row in self.backbones]
+        object.__setattr__(self, "backbones", tuple(networks[:1] if self.network else networks))
+
     def fitting(self, *, sharp: bool = False) -> FitConfig | None:
         """Of a classifier: Adam (0.5, 0.9), as the paper; None where it does not learn from such video."""
         epochs = self.sharp_epochs if sharp else self.epochs
@@ -114,7 +119,7 @@ class Restored(Studied):
 
     def about(self) -> dict[str, Any]:
         """What a run folder says of how its classifier began, so that none is gone on with that began elsewhere."""
-        return {"start": self.pretrained, "sharp_epochs": self.sharp_epochs}
+        return super().about() | {"sharp_epochs": self.sharp_epochs}
 
     def feed(self) -> Feed:
         """Clips into classifiers: as they are stored, and the paper's reading."""

@@ -15,8 +15,9 @@ from tinylib.errors import UsageError
 from tinylib.methods.super_resolution import Restoration
 from tinylib.models.common import VideoClassifier
 from tinylib.models.official import start_from
+from tinylib.models.probe import Probe
 from tinylib.settings.parameters import home, scaled
-from tinylib.settings.study import Studied
+from tinylib.settings.study import Recognising
 from tinylib.training.optimise import FitConfig
 
 
@@ -30,7 +31,7 @@ class Network(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Winner(Studied):
+class Winner(Recognising):
     """What the three share, so that their networks can meet in one ensemble.
 
     SynthVIRAT is taken as a balanced study (`pairs`) whose training split is then given a long tail of known slope. Any
@@ -68,9 +69,19 @@ class Winner(Studied):
     seeds: int = scaled(1, 2, 3)
     workers: int = scaled(0, 0, 8)
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        networks = []
+        for network in self.networks:
+            model, options = self.chosen(network.model, network.options)
+            networks.append(network._replace(model=model, options=options))
+        object.__setattr__(self, "networks", tuple(networks))
+        if self.network and (self.csn_weights or self.uniformer_weights):
+            raise UsageError("network: csn_weights and uniformer_weights are of the networks that it replaces")
+
     @property
     def studied(self) -> bool:
-        return self.data.startswith("synthvirat")
+        return self.dataset_source.studies
 
     def clips(self) -> dict[str, Index]:
         """ "train", "val" and, where there is one, "test", whose labels may be withheld."""
@@ -116,7 +127,9 @@ class Winner(Studied):
         weights = self.csn_weights if network is self.networks[0] else self.uniformer_weights
         if weights:
             torch.manual_seed(seed)
-            return start_from(self.file(weights), len(classes), dict(network.options))
+            options = {name: value for name, value in network.options if name != "probe"}
+            model = start_from(self.file(weights), len(classes), options)
+            return Probe(model, kind=self.probe, num_classes=len(classes)) if self.probe else model  # type: ignore[arg-type]
         return self.classifier(network.model, classes, seed=seed, options=dict(network.options))
 
     def file(self, name: str) -> Path:

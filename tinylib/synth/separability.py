@@ -6,7 +6,6 @@ Acceptance test 8 of the benchmark: leave-one-out neighbours over the descriptor
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
 
@@ -15,6 +14,7 @@ from tinylib.synth.people.actors import JOINTS, Puppet
 from tinylib.synth.people.gait import FPS
 from tinylib.synth.places.primitives import Array
 from tinylib.synth.vehicles.vehicles import Vehicle
+from tinylib.workers import in_order
 
 # Each class among the labels it usually comes with in TinyVIRAT.
 USUAL: dict[str, tuple[str, ...]] = {
@@ -148,19 +148,14 @@ def describe(scene: Scene, name: str) -> Array:
 _BODY_SIZE = 9 * (2 + len(_BODY)) + 5 + 7
 
 
-def _describe_one(job: tuple[str, int]) -> Array:
-    name, seed = job
+def _describe_one(name: str, seed: int) -> Array:
     return describe(vignette(usual(name), seed=seed), name)
 
 
 def descriptors(seeds: Sequence[int], workers: int = 0) -> tuple[Array, list[str]]:
     """Descriptors (26 * seeds, k) and class names; seeds differ between classes, so that nobody appears twice."""
     jobs = [(name, seed * 26 + i) for i, name in enumerate(sorted(CLASSES)) for seed in seeds]
-    if workers:
-        with ProcessPoolExecutor(workers) as pool:
-            rows = list(pool.map(_describe_one, jobs, chunksize=16))
-    else:
-        rows = [_describe_one(job) for job in jobs]
+    rows = list(in_order(_describe_one, jobs, workers, name=lambda job: job[0]))
     return np.stack(rows), [name for name, _ in jobs]
 
 

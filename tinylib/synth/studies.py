@@ -23,9 +23,9 @@ from tinylib.building.rules import MevaRule, ViratRule, Window, windows
 from tinylib.datasets.degrade import Size, centre_crop, pair
 from tinylib.datasets.index import Clip, Index
 from tinylib.datasets.sampling import evenly
-from tinylib.datasets.store import ClipStore, in_order, locked
+from tinylib.datasets.store import ClipStore
 from tinylib.errors import DataError, UsageError
-from tinylib.files import inside, write_json
+from tinylib.files import inside, locked, write_json
 from tinylib.progress import track
 from tinylib.synth.annotation import annotate
 from tinylib.synth.plan import (
@@ -43,7 +43,7 @@ from tinylib.synth.plan import (
 from tinylib.synth.script import Script, compose
 from tinylib.synth.twins import view
 from tinylib.synth.write import GENERATOR, read_truth, write_truth
-from tinylib.workers import cores
+from tinylib.workers import cores, in_order
 
 VERSION = 3  # raise when equal arguments give other clips
 ORDERS = {"train": 30, "validate": 12, "test": 12}  # vignettes a video; intervals live on the number of test videos
@@ -87,7 +87,7 @@ def study(
     root = Path(data_root) / f"{name}-{_short(asked)}"
     note = root / "study.json"
     root.mkdir(parents=True, exist_ok=True)
-    with locked(root / ".lock"):  # notebooks that run side by side ask for the same study
+    with locked(note):  # notebooks that run side by side ask for the same study
         if not note.exists():
             found, short = _cast(chosen, clips, seed, domains, root, workers)
             write_json(note, asked | {"clips found": found, "short of": short}, indent=None)
@@ -126,7 +126,14 @@ def render(
         tasks = [(str(index.root), clip, (height, width), sensor, kept) for clip in index.clips[start:]]
         jobs = cores() if workers is None else workers
         label = f"rendering {index.split} at {height}x{width}"
-        return iter(track(in_order(rendered, tasks, jobs), label, total=len(tasks), closing_line=False))
+        return iter(
+            track(
+                in_order(rendered, tasks, min(jobs, len(tasks)), name=lambda task: task[1].clip_id),
+                label,
+                total=len(tasks),
+                closing_line=False,
+            )
+        )
 
     return ClipStore.render(index, file, videos, made=made)
 
@@ -142,7 +149,7 @@ def masks(index: Index, size: Size, *, kept: int | None) -> NDArray[np.bool_]:
         raise UsageError("masks: clips differ in length; keep so many frames of each")
     height, width = pair(size)
     tasks = [(str(index.root), clip, (height, width), kept) for clip in index.clips]
-    return np.stack(list(in_order(_masked, tasks, cores())))
+    return np.stack(list(in_order(_masked, tasks, min(cores(), len(tasks)), name=lambda task: task[1].clip_id)))
 
 
 def moments(frames: int, kept: int | None) -> NDArray[np.int64]:
@@ -160,7 +167,7 @@ def _cast(
     rows: list[dict[str, Any]] = []
     for attempt in range(AGAIN + 1):
         tasks = [(shoot, str(root)) for shoot in shoots]
-        scripted = in_order(script_clips, tasks, jobs if len(tasks) > 1 else 0)
+        scripted = in_order(script_clips, tasks, min(jobs, len(tasks)), name=lambda task: task[0].stem)
         rows += [row for part in track(scripted, "scripts", total=len(tasks), closing_line=False) for row in part]
         result, short, lacking = _balanced(rows, classes, clips, seed)
         if not any(lacking.values()):

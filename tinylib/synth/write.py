@@ -29,7 +29,7 @@ from tinylib.synth.places.scene import Scene, make_scene
 from tinylib.synth.plan import DOMAINS, PROFILES, Order, Profile, Shoot, shoots
 from tinylib.synth.script import Act, Placed, Script, compose, relight
 from tinylib.video import write_video
-from tinylib.workers import connect, cores
+from tinylib.workers import as_finished, cores
 
 GENERATOR = 3  # raise when equal seeds give other data
 SHUTTER = 0.4  # of a frame that the shutter stays open
@@ -102,16 +102,9 @@ def _spread(todo: list[Shoot], out: Path, workers: int | None, scheduler: str | 
     """Film everything, in this process or on dask, longest first."""
     todo = sorted(todo, key=lambda shoot: -sum(order.frames or 90 for order in shoot.orders))
     workers = cores() if workers is None else workers
-    if scheduler is None and (workers <= 1 or len(todo) <= 1):
-        for shoot in todo:
-            yield film(shoot, out)
-        return
-    with connect(scheduler, min(workers, len(todo))) as client:
-        from distributed import as_completed
-
-        jobs = [client.submit(film, shoot, out.absolute(), pure=False) for shoot in todo]
-        for job in as_completed(jobs):
-            yield job.result()
+    jobs = [(shoot, out.absolute()) for shoot in todo]
+    for _, name in as_finished(film, jobs, min(workers, len(todo)), scheduler=scheduler, name=lambda job: job[0].stem):
+        yield name()
 
 
 def _actions() -> Any:

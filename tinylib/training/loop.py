@@ -18,15 +18,15 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tinylib.datasets.loading import batches
-from tinylib.errors import DataError, UsageError
+from tinylib.errors import UsageError
 from tinylib.models import checkpoint as networks
 from tinylib.progress import Meter, Progress
-from tinylib.training import environment, run_folder
+from tinylib.training import environment, processes, run_folder, tracking
 from tinylib.training.optimise import Average, FitConfig, Optimiser, lr_factor, make_optimisers
+from tinylib.training.watch import Watch
 from tinylib.workers import device_name
 
 __all__ = ["FitConfig", "FitResult", "Objective", "Progress", "fit"]
@@ -109,11 +109,15 @@ def fit(
             progress = run.start_epoch(epoch)
             for batch in run.batches(progress):
                 run.seed(progress)
-                batch = transform(batch) if transform else batch
-                for turn, losses in run.turns(batch, progress):
-                    objective.zero_grad(set_to_none=True)
-                    run.backward(losses["loss"], batch)
+                objective.zero_grad(set_to_none=True)
+                *most, rest = processes.parts(batch, config.micro)
+                for part in most:  # their gradients add up to those of the whole batch
+                    for _, losses in run.turns(transform(part) if transform else part, progress):
+                        run.backward(losses["loss"], part)
+                for turn, losses in run.turns(transform(rest) if transform else rest, progress):
+                    run.backward(losses["loss"], rest)
                     run.update(turn, progress)
+                    objective.zero_grad(set_to_none=True)
                 run.average.follow(objective, progress)
                 progress = run.advance(progress)
                 if config.checkpoint_every and progress.global_step % config.checkpoint_every == 0:
@@ -128,23 +132,23 @@ class _Run:
     """The mechanics of one call of `fit`: device and processes, shapes and optimisers, counters, files."""
 
     def __init__(self, objective: Any, data: Any, config: FitConfig, run_dir: Path, description: dict[str, Any]):
-        from accelerate import Accelerator
-
         self.objective, self.data, self.config, self.run_dir = objective, data, config, run_dir
-        self.accelerator = Accelerator()
+        self.accelerator = processes.accelerator(**tracking.tracked(config.track, run_dir))
         self.device, self.main = self.accelerator.device, self.accelerator.is_main_process
         self.world, self.rank = self.accelerator.num_processes, self.accelerator.process_index
         self.bf16 = config.precision == "bf16" or (config.precision == "auto" and self.device.type == "cuda")
         self.description = description
         self.state, self.average = RunState(), Average(config.ema)
         self.optimisers: dict[str, Optimiser] = {}
-        self.watch = _Watch(self.state)
+        self.watch = Watch(self.state)
+        if hasattr(objective, "turns") and config.micro:
+            raise UsageError(f"micro: {type(objective).__name__} alternates optimisers and takes a batch as a whole")
 
     @contextmanager
     def own_world(self) -> Iterator[None]:
         """Random state and determinism are the run's own inside, and the caller's again after it."""
         before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
-        strict = self.config.deterministic or self.device.type == "cpu"
+        strict = self.device.type == "cpu"  # on a GPU trilinear resizing and adaptive pools have no such form
         with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
             try:
                 torch.use_deterministic_algorithms(strict)
@@ -158,7 +162,7 @@ class _Run:
         """Claim the folder, and take up the newest checkpoint in it."""
         index = getattr(self.data, "index", None)
         identity = {
-            "config": asdict(self.config),
+            "config": {k: v for k, v in asdict(self.config).items() if k != "micro" or v},
             "objective": type(self.objective).__name__,
             "data": {"clips": len(self.data), "digest": index.digest() if index is not None else None}
             | {name: getattr(self.data, name, None) for name in ("seed", "frames", "size", "resize", "fit")},
@@ -168,6 +172,7 @@ class _Run:
         if self.main:
             run_folder.claim(self.run_dir, identity)
             run_folder.sweep(self.run_dir)
+        tracking.start(self.accelerator, self.config)
         self.accelerator.wait_for_everyone()
         found = run_folder.load_checkpoint(self.run_dir)
         if found is not None:
@@ -196,14 +201,9 @@ class _Run:
         self.optimisers = make_optimisers(self.objective.parameter_groups(), self.config, self.optimisers)
 
     def settle_in(self) -> None:
-        """What new parameters need: the same values in every process, the layout and the compiler asked for."""
+        """What new parameters need: the same values in every process."""
         for tensor in self.objective.state_dict().values() if self.world > 1 else ():
             torch.distributed.broadcast(tensor, 0)
-        for parameter in self.objective.parameters():
-            if self.config.channels_last and parameter.dim() == 5:
-                parameter.data = parameter.data.contiguous(memory_format=torch.channels_last_3d)
-        for network in self.objective.children() if self.config.compile else ():
-            network.compile()
 
     def progress(self, epoch: int) -> Progress:
         steps = math.ceil(len(self.data) / self.config.batch_size_at(epoch))
@@ -222,7 +222,7 @@ class _Run:
             raise UsageError(
                 f"batch_size {size}: the epoch's last batch has fewer clips than the {self.world} processes"
             )
-        mine: Any = _Share(self.data, self.rank, self.world) if self.world > 1 else self.data
+        mine: Any = processes.Share(self.data, self.rank, self.world) if self.world > 1 else self.data
         loader = batches(mine, size, shuffle=True, workers=self.config.workers, epoch=progress.epoch, skip=skip)
         label = f"epoch {progress.epoch + 1}/{progress.epochs}"
         with Meter(progress.steps_per_epoch, label, done=skip, every=600, closing_line=False) as meter:
@@ -264,20 +264,12 @@ class _Run:
         optimiser, factor = self.optimisers[turn], lr_factor(self.config, progress)
         parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
         if self.world > 1:
-            self.share(parameters)
+            processes.sum_gradients(self.accelerator, parameters)
         if self.config.clip_norm is not None:
             nn.utils.clip_grad_norm_(parameters, self.config.clip_norm)
         for group in optimiser.param_groups:
             group["lr"] = group["base_lr"] * factor
         optimiser.step()
-
-    def share(self, parameters: list[Tensor]) -> None:
-        """Sum gradients over the processes, in one message (networks here may grow and take turns; DDP's may not)."""
-        used = [parameter for parameter in parameters if parameter.grad is not None]
-        flat = torch.cat([parameter.grad.flatten() for parameter in used if parameter.grad is not None])
-        summed = self.accelerator.reduce(flat, reduction="sum")
-        for parameter, grad in zip(used, summed.split([p.numel() for p in used]), strict=True):
-            parameter.grad = grad.view(parameter.shape)
 
     def advance(self, progress: Progress) -> Progress:
         self.state.step, self.state.global_step = progress.step + 1, progress.global_step + 1
@@ -289,6 +281,8 @@ class _Run:
         last = replace(progress, step=progress.step - 1)
         row = {"epoch": epoch, "step": state.global_step, "lr": config.lr * lr_factor(config, last)}
         row |= self.watch.means(self.accelerator)
+        if self.world > 1:
+            processes.share_norms(self.accelerator, self.objective)
         if validate is not None and self.main and (epoch % config.validate_every == 0 or epoch == config.epochs):
             self.objective.eval()
             with torch.no_grad():
@@ -299,6 +293,7 @@ class _Run:
         row |= {"seconds": round(state.worked, 3), "waiting": round(state.waited / max(state.worked, 1e-9), 4)}
         row["clips_per_second"] = round(len(self.data) / max(state.worked, 1e-9), 2)
         state.history.append(row)
+        self.accelerator.log(row, step=epoch)
         state.epoch, state.step, state.clips, state.worked, state.waited = epoch, 0, 0, 0.0, 0.0
         state.sums.clear()
         if self.main:
@@ -345,6 +340,7 @@ class _Run:
         last, best = self.run_dir / "model.safetensors", self.run_dir / "best.safetensors"
         if self.main:
             self.deliver(last, self.config.epochs)
+        tracking.stop(self.accelerator)
         self.accelerator.wait_for_everyone()
         return FitResult(
             run_dir=self.run_dir,
@@ -355,22 +351,6 @@ class _Run:
             seconds=self.state.seconds,
             device=device_name(self.device),
         )
-
-
-class _Share:
-    """What one of several processes reads of a dataset: its clips of each batch."""
-
-    def __init__(self, data: Any, rank: int, world: int):
-        self.data, self.rank, self.world, self.seed = data, rank, world, data.seed
-
-    def __len__(self) -> int:
-        return len(self.data)
-
-    def set_epoch(self, epoch: int) -> None:
-        self.data.set_epoch(epoch)
-
-    def batch(self, positions: NDArray[np.int64]) -> Batch:
-        return self.data.batch(positions[self.rank :: self.world])
 
 
 def _one_turn(objective: Any, batch: Batch, progress: Progress) -> Iterator[tuple[str, Losses]]:
@@ -384,38 +364,3 @@ def _number(*key: int) -> int:
 
 def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {key.removeprefix(f"{prefix}/"): value for key, value in tensors.items() if key.startswith(f"{prefix}/")}
-
-
-class _Watch:
-    """Sums of the epoch's losses, and the check that they are finite, one step late so as never to wait for a GPU."""
-
-    def __init__(self, state: RunState):
-        self.state = state
-        self.pending: tuple[Tensor, list[str], list[str], Progress] | None = None
-
-    def note(self, losses: Losses, clips: list[str], progress: Progress) -> None:
-        self.settle()
-        values = torch.stack([value.detach().double() for value in losses.values()])
-        self.pending = values.to("cpu", non_blocking=True), list(losses), clips, progress
-        self.copied = torch.cuda.current_stream().record_event() if values.is_cuda else None
-
-    def settle(self) -> None:
-        if self.pending is None:
-            return
-        if self.copied is not None:
-            self.copied.synchronize()
-        (values, names, clips, progress), self.pending = self.pending, None
-        for name, value in zip(names, values.tolist(), strict=True):
-            if not math.isfinite(value):
-                where = f"epoch {progress.epoch + 1}, step {progress.step + 1} (global {progress.global_step + 1})"
-                raise DataError(f"{name} is {value} at {where}; its clips: {', '.join(clips)}")
-            self.state.sums[name] = self.state.sums.get(name, 0.0) + value * len(clips)
-        self.state.clips += len(clips)
-
-    def means(self, accelerator: Any) -> dict[str, float]:
-        """Means over the epoch's clips, of all processes."""
-        self.settle()
-        sums = torch.tensor([self.state.clips, *self.state.sums.values()], dtype=torch.float64)
-        if accelerator.num_processes > 1:
-            sums = accelerator.reduce(sums.float().to(accelerator.device), reduction="sum").cpu().double()
-        return dict(zip(self.state.sums, (sums[1:] / sums[0]).tolist(), strict=True))

@@ -22,7 +22,7 @@ def reconstruction(prediction: Tensor, target: Tensor, attention: Tensor | None 
 
 def sparsity(attention: Tensor) -> Tensor:
     """The L1 term that keeps the attention small (TinyVIRAT, Eq. 2): its mean, not the printed sum, as released."""
-    return attention.abs().mean()  # Eq. 2 (TinyVIRAT), second term
+    return attention.float().abs().mean()  # Eq. 2 (TinyVIRAT), second term
 
 
 def activation_map(features: Tensor, power: float = 1) -> Tensor:
@@ -30,12 +30,12 @@ def activation_map(features: Tensor, power: float = 1) -> Tensor:
 
     features: (B, C, H, W) or (B, C, T, H, W)  ->  (B, H, W) or (B, T, H, W).
     """
-    return features.abs().pow(power).sum(dim=1)  # Eq. 1 (STAT)
+    return features.float().abs().pow(power).sum(dim=1)  # Eq. 1 (STAT)
 
 
 def unit(vectors: Tensor) -> Tensor:
     """Each sample flattened and divided by its Euclidean norm: (B, ...) -> (B, N)."""
-    return F.normalize(vectors.flatten(1), dim=1, eps=1e-12)
+    return F.normalize(vectors.float().flatten(1), dim=1, eps=1e-12)
 
 
 def attention_transfer(student: Tensor, teacher: Tensor, reduce: str = "sum") -> Tensor:

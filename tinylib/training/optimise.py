@@ -19,11 +19,18 @@ Optimiser = torch.optim.Optimizer
 
 @dataclass(frozen=True, kw_only=True)
 class FitConfig:
-    """How to train. `batch_size` is that of a step over all processes, so their number does not change the result."""
+    """How to train. `batch_size` is that of a step over all processes and over all parts of `micro` clips.
+
+    Gradients are those of the whole batch, however many processes and parts it is split into. Batch norms alone see a
+    difference: in training each normalises by the clips that one device takes at once (there is no SyncBatchNorm), and
+    running statistics are the mean over processes. Where norms are frozen, nothing differs. So give parts eight clips
+    or more where you can. An objective that alternates optimisers takes whole batches (UsageError).
+    """
 
     epochs: int
     batch_size: int
     lr: float
+    micro: int = 0  # clips that a device takes at once, gradients added up to those of the batch; 0: its whole share
     batch_sizes: tuple[tuple[int, int], ...] = ()  # (from this epoch, so many clips), where it changes on the way
     optimiser: Literal["adam", "adamw", "sgd"] = "adam"
     betas: tuple[float, float] = (0.9, 0.999)
@@ -43,17 +50,17 @@ class FitConfig:
     best: str = ""  # keep the network with the highest value of this metric; '-loss': the lowest
     validate_every: int = 1
     precision: Literal["auto", "fp32", "bf16"] = "auto"  # auto: bf16 on a GPU, fp32 on a CPU
-    channels_last: bool = False
-    compile: bool = False
-    deterministic: bool = False  # a CPU always is
     seed: int = 0
     workers: int = 0
     checkpoint_every: int = 0  # steps; besides, after each epoch
+    track: str = ""  # one of accelerate's trackers (tensorboard, wandb, ...), besides log.jsonl; "" is none
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "validate_every"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name}: expected 1 or more, found {getattr(self, name)}")
+        if self.micro < 0:
+            raise UsageError(f"micro: expected 0 or more, found {self.micro}")
         for name, known in (("optimiser", OPTIMISERS), ("schedule", SCHEDULES), ("precision", PRECISIONS)):
             if getattr(self, name) not in known:
                 raise UsageError(f"{name}: expected one of {', '.join(known)}, found {getattr(self, name)!r}")

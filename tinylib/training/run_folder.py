@@ -13,7 +13,10 @@ from torch import Tensor
 from tinylib.errors import DataError, UsageError
 from tinylib.files import atomic_path, sha256, write_json, write_text
 
-FREE = frozenset({"config.workers", "config.checkpoint_every"})  # may differ between two attempts at the same run
+# may differ between two attempts at the same run; the last three are of earlier versions, which nobody set
+FREE = frozenset(
+    f"config.{name}" for name in ("workers", "checkpoint_every", "track", "compile", "channels_last", "deterministic")
+)
 KEPT = 2
 
 

@@ -105,6 +105,17 @@ def test_an_unsure_teacher_weighs_nothing(batch):
     assert 0 < sure_of_half.losses(batch, at(0))["spatial"] < plain
 
 
+def test_each_frame_s_map_is_compared_by_itself():
+    teacher = torch.rand(2, 5, 4, 3, 3, generator=torch.Generator().manual_seed(0))
+    louder = teacher * torch.tensor([3.0, 1, 1, 1])[:, None, None]  # the same maps, one frame three times as active
+    assert objective()._spatial(louder, teacher).tolist() == pytest.approx([0, 0], abs=1e-6)
+    assert objective(joint=True)._spatial(louder, teacher).min() > 0.1
+    other = teacher.clone()
+    other[:, :, 0] = other[:, :, 0].flip(-1)  # a quarter of the frames differ
+    alone = objective()._spatial(other[:, :, :1], teacher[:, :, :1])
+    torch.testing.assert_close(objective()._spatial(other, teacher), alone / 4)
+
+
 @pytest.mark.parametrize("options", [{"confidence": "maybe"}, {"confidence": "label", "supervised": False}])
 def test_impossible_options_are_named(options):
     with pytest.raises(UsageError, match="confidence"):

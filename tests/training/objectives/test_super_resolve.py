@@ -179,3 +179,12 @@ def test_a_frozen_classifier_still_answers_with_its_present_weights(batch):
     loss.backward()
     assert video.grad.any()
     assert classifier.fc.weight.grad is None
+
+
+def test_a_classifier_that_is_held_constant_keeps_its_running_statistics(batch):
+    classifier = nn.Sequential(nn.BatchNorm3d(3), Classifier()).train()
+    before = {name: value.clone() for name, value in classifier.state_dict().items()}
+    video = batch["video"].clone().requires_grad_()
+    frozen(classifier, video, batch["label"]).backward()
+    assert video.grad.abs().sum() > 0
+    assert all(torch.equal(value, before[name]) for name, value in classifier.state_dict().items())

@@ -29,7 +29,9 @@ class AttentionTransfer(nn.Module):
     "label" class numbers (or multi-hot); without labels (`supervised=False`, section 3.3.1) only SAT and TAT remain.
 
     block_weights, layer_weights: fixed (Table 1), or None for the rolling weights of section 3.3.2.
-    power, reduce: of the attention maps and their distance, see `losses`; over_time=True averages maps over time first.
+    power, reduce: of the attention maps and their distance, see `losses`. SAT compares each frame's map by itself and
+    takes the mean over frames: Eq. 1 and 2 are of one map (H, W). joint=True makes all frames' maps of a clip one
+    vector instead, which also compares how active the frames are; over_time=True averages the maps over time first.
     confidence: weighs each clip's transfer by how far the teacher is to be trusted (the later CSTAT's idea, in our
     formula, for its text was not at hand): 'label' by the probability of the true class, 'entropy' by 1 - H / log C.
     freeze_norms: batch norms but the student's first stay as they are (STAT, section 3.1.3).
@@ -49,6 +51,7 @@ class AttentionTransfer(nn.Module):
         power: float = 1,
         reduce: str = "sum",
         over_time: bool = False,
+        joint: bool = False,
         confidence: Confidence = "none",
         freeze_norms: bool = True,
     ):
@@ -61,7 +64,7 @@ class AttentionTransfer(nn.Module):
         self.weights, self.supervised, self.confidence = weights, supervised, confidence
         self.block_weights, self.layer_weights = block_weights, layer_weights
         self.roll_every, self.hold_last = roll_every, hold_last
-        self.power, self.reduce, self.over_time = power, reduce, over_time
+        self.power, self.reduce, self.over_time, self.joint = power, reduce, over_time, joint
         self.freeze_norms = freeze_norms
 
     def train(self, mode: bool = True) -> Self:
@@ -107,13 +110,16 @@ class AttentionTransfer(nn.Module):
         mine, given = (m.mean(1, keepdim=True) if self.over_time else m for m in maps)
         if mine.shape != given.shape:
             given = match(given, mine)
-        return losses.attention_transfer(mine, given, self.reduce)
+        if self.joint:
+            return losses.attention_transfer(mine, given, self.reduce)
+        each = losses.attention_transfer(mine.flatten(0, 1), given.flatten(0, 1), self.reduce)  # Eq. 2
+        return each.unflatten(0, mine.shape[:2]).mean(1)
 
     def _trust(self, pooled: Tensor, batch: dict[str, Any]) -> Tensor:
         """(B,) weights of the clips' transfer losses."""
         if self.confidence == "none":
             return pooled.new_ones(len(pooled))
-        probability = self.teacher.head(pooled).softmax(1)
+        probability = self.teacher.head(pooled).float().softmax(1)
         if self.confidence == "label":
             return probability.gather(1, batch["label"][:, None])[:, 0]
         entropy = -(probability * probability.clamp(min=1e-12).log()).sum(1)

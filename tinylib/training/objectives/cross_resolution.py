@@ -69,7 +69,7 @@ class CrossResolution(nn.Module):
         }
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        return [{"params": list(self.model.parameters())}]
+        return [{"params": [parameter for parameter in self.model.parameters() if parameter.requires_grad]}]
 
 
 def coarser(video: Tensor, factor: float) -> Tensor:

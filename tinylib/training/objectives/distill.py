@@ -43,11 +43,11 @@ class Distillation(nn.Module):
 
     def losses(self, batch: dict[str, Any], progress: Progress) -> dict[str, Tensor]:
         with torch.no_grad():
-            taught = self.teacher(batch["high"])
-        logits = self.model(batch["video"])
+            taught = self.teacher(batch["high"]).float()
+        logits = self.model(batch["video"]).float()
         action, distance = self.loss(logits, batch["label"]), losses.score_distillation(logits, taught)
         total = self.alpha * action + (1 - self.alpha) * distance  # Eq. 1 (winner)
         return {"loss": total, "action": action, "distance": distance}
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        return [{"params": list(self.model.parameters())}]
+        return [{"params": [parameter for parameter in self.model.parameters() if parameter.requires_grad]}]

@@ -86,6 +86,6 @@ class Foreground(nn.Module):
     def parameter_groups(self) -> list[dict[str, Any]]:
         made = [*self.generator.parameters(), *self.attention.parameters()]
         return [
-            {"params": list(self.classifier.parameters()), "turn": "classifier"},
+            {"params": [p for p in self.classifier.parameters() if p.requires_grad], "turn": "classifier"},
             {"params": made, "turn": "generator", "weight_decay": self.weight_decay},
         ]

@@ -158,19 +158,24 @@ class SuperResolveAndClassify(nn.Module):
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         return [
-            {"params": list(self.classifier.parameters()), "turn": "classifier"},
+            {"params": [p for p in self.classifier.parameters() if p.requires_grad], "turn": "classifier"},
             {"params": list(self.generator.parameters()), "turn": "generator"},
         ]
 
 
 def action_loss(logits: Tensor, label: Tensor) -> Tensor:
-    """Cross-entropy for class numbers, binary cross-entropy for multi-hot labels (TinyVIRAT, Eq. 4)."""
+    """Cross-entropy for class numbers, binary cross-entropy for multi-hot labels (TinyVIRAT, Eq. 4), in float32."""
+    logits = logits.float()
     if label.is_floating_point():
         return F.binary_cross_entropy_with_logits(logits, label)  # Eq. 4 (TinyVIRAT), several labels
     return F.cross_entropy(logits, label)  # Eq. 4 (TinyVIRAT)
 
 
 def frozen(classifier: nn.Module, video: Tensor, label: Tensor, loss: Callable[..., Tensor] = action_loss) -> Tensor:
-    """The action loss as a function of the video alone: the classifier is a constant for this one call."""
+    """The action loss as a function of the video alone: the classifier is a constant for this one call.
+
+    Its batch norms normalise by this batch where it trains, and their running statistics stay as they are.
+    """
     weights = {name: parameter.detach() for name, parameter in classifier.named_parameters()}
-    return loss(torch.func.functional_call(classifier, weights, (video,)), label)
+    statistics = {name: buffer.clone() for name, buffer in classifier.named_buffers()}
+    return loss(torch.func.functional_call(classifier, weights | statistics, (video,)), label)
