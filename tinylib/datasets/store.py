@@ -26,7 +26,7 @@ from tinylib.datasets.index import Index
 from tinylib.errors import ClipError, DataError, UsageError
 from tinylib.files import locked, sha256, write_text
 from tinylib.video import read_frames
-from tinylib.workers import cores, in_order
+from tinylib.workers import in_order, suited
 
 MAGIC = b"tinyclp1"
 TRAILER = struct.Struct("<QQ32s8s")  # place and length of the table, its sha256, magic
@@ -142,21 +142,21 @@ class ClipStore:
         size: degrade.Size | None = None,
         resize: Resize = "bilinear",
         fit: Fit = "stretch",
-        workers: int | None = 0,
+        workers: int | None = None,
         allow_missing: bool = False,
     ) -> ClipStore:
         """Open the store at `file` if it is this index made this way, else decode every clip into it.
 
         size: of the stored frames; None keeps each clip's own. workers: processes that decode (0: this one, None: one
-        a core); the bytes do not depend on it. Two builders of one file wait for each other. DataError lists every clip
-        that cannot be decoded, unless `allow_missing`, which records them in `store.missing`; the others are kept for
-        the next build.
+        a core where there are many clips); the bytes do not depend on it. Two builders of one file wait for each other.
+        DataError lists every clip that cannot be decoded, unless `allow_missing`, which records them in
+        `store.missing`; the others are kept for the next build.
         """
         if not len(index):
             raise DataError(f"{index.name} {index.split}: the index has no clips")
         file = Path(file)
         shape = None if size is None else list(degrade.pair(size))
-        jobs = cores() if workers is None else workers
+        jobs = suited(len(index)) if workers is None else workers
         recipe = {"version": 1, "index": index.digest(), "size": shape, "resize": resize, "fit": fit}
         return cls._made(index, file, recipe, lambda places: _decoded(index, recipe, places, jobs), allow_missing)
 
