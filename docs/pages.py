@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "CITATION.cff", "data/README.md", "reports/README.md")
 FOLDERS = ("reports/studies",)
 SHIM = re.compile(r'https://[^"]+/iframe-worker/shim')  # what the theme's plugin `offline` writes
+SOURCE = re.compile(r"\]\(((?:\.\./)*)tinylib/(\w+)/[\w/]+\.py\)")
 SHOWN = (".md", ".png", ".svg", ".pdf", ".csv", ".jsonl")
 
 
@@ -119,6 +120,11 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
             if title in lists:
                 line[title] = lists[title]
     return config
+
+
+def on_page_markdown(markdown: str, **_: object) -> str:
+    """A link to a file of the package leads to the page of its room."""
+    return SOURCE.sub(r"](\1api/\2.md)", markdown)
 
 
 def on_post_build(config: MkDocsConfig) -> None:

@@ -158,7 +158,7 @@ def test_two_processes_learn_what_one_learns_in_every_objective(tmp_path):
 
 def test_fp16_by_environment_is_refused(tmp_path, monkeypatch):
     monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "fp16")
-    with pytest.raises(UsageError, match="ACCELERATE_MIXED_PRECISION=fp16: training runs in fp32 or bf16"):
+    with pytest.raises(UsageError, match="ACCELERATE_MIXED_PRECISION=fp16: would change this training"):
         learn("Classify", tmp_path)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -13,8 +12,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from tinylib.errors import UsageError
-
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
@@ -22,17 +19,12 @@ Batch = dict[str, Any]
 
 
 def accelerator(*, log_with: str | None = None, project_dir: str | None = None) -> Accelerator:
-    """This process and its device. UsageError: the environment asks for fp16, whose gradients would need scaling.
+    """This process and its device, in full precision (`precision` of a run's settings says where bf16 is).
 
     log_with, project_dir: a tracker, and where it writes.
     """
     from accelerate import Accelerator
 
-    precision = os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
-    if precision not in ("no", "bf16"):
-        raise UsageError(
-            f"ACCELERATE_MIXED_PRECISION={precision}: training runs in fp32 or bf16 (`precision` says which)"
-        )
     return Accelerator(mixed_precision="no", log_with=log_with, project_dir=project_dir)
 
 
