@@ -62,10 +62,10 @@ def set_aside(folder: Path) -> Path | None:
 
 
 @contextmanager
-def locked(path: str | Path, *, wait: bool = True) -> Iterator[None]:
+def locked(path: str | Path, *, wait: bool | float = True) -> Iterator[None]:
     """Hold the lock of `path` (`.NAME.lock` beside it) among all processes of this machine.
 
-    wait=False: UsageError at once if another process, or thread, holds it.
+    wait=False, or so many seconds: UsageError at once, or after these, if another process or thread holds it.
     """
     from filelock import FileLock, Timeout
 
@@ -73,7 +73,7 @@ def locked(path: str | Path, *, wait: bool = True) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path.with_name(f".{path.name}.lock"))
     try:
-        lock.acquire(timeout=-1 if wait else 0)
+        lock.acquire(timeout=-1 if wait is True else float(wait))
     except Timeout:
         raise UsageError(f"{path}: in use by another process; wait until it ends") from None
     try:
