@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from itertools import islice
-from multiprocessing import connection, get_all_start_methods, get_context, parent_process
+from multiprocessing import connection, current_process, get_all_start_methods, get_context, parent_process
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 Item = TypeVar("Item", bound=tuple[Any, ...])
-SLOW = ("torch", "scipy.spatial.transform", "pandas", "cv2", "numba", "av")  # what workers import, and wait for
 AHEAD = 2  # items a worker that are handed out before their turn
 
 
@@ -38,6 +37,17 @@ LOOPBACK = "127.0.0.1"
 def cores() -> int:
     """Those this process may use, which on a shared machine are fewer than it has."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def suited(count: int) -> int:
+    """Processes for so many items: one a core from `MANY` on; 0 where there can be none or starting takes longer."""
+    if count < MANY or current_process().daemon:
+        return 0
+    try:
+        check_guard()
+    except UsageError:
+        return 0
+    return cores()
 
 
 @contextmanager
