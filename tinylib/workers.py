@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 Item = TypeVar("Item", bound=tuple[Any, ...])
+SLOW = ("torch", "scipy.spatial.transform", "pandas", "cv2", "numba", "av")  # what workers import, and wait for
+MANY = 200  # items from which it pays to start processes
 AHEAD = 2  # items a worker that are handed out before their turn
 
 
