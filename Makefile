@@ -1,4 +1,4 @@
-# make reports | test | check | lab | site | bench | lock    (PYTHON=python3.12 make ... chooses the interpreter of a fresh .venv)
+# make reports | test | check | lab | site | lock | quick | soak    (PYTHON=python3.12 make ... chooses the interpreter of a fresh .venv)
 PYTHON ?= python3
 VENV ?= .venv
 PROFILE ?= demo
