@@ -10,11 +10,11 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "tinylib"
 ROOMS = [
-    *("errors", "progress", "files", "workers", "annotations", "packets", "video", "datasets", "models", "building"),
+    *("errors", "progress", "files", "workers", "annotations", "video", "datasets", "models", "building"),
     *("evaluation", "synth", "training", "results", "recognise", "methods", "settings", "figures", "viewers"),
     *("reports", "cli"),
 ]
-GROUND = ("errors", "files", "progress", "workers", "packets", "video")
+GROUND = ("errors", "files", "progress", "workers")
 ABOVE = {  # what a room does not see, though it stands further down
     "annotations": {"workers"},
     "models": {"annotations", "video", "building"},

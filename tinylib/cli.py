@@ -31,15 +31,10 @@ def synth(args: argparse.Namespace) -> int:
 def build(args: argparse.Namespace) -> int:
     if args.videos is None and not args.dry_run:
         raise UsageError("build: --videos DIR is needed, unless --dry-run")
-    from tinylib.building.builder import Part, union
-    from tinylib.building.rules import MevaRule, Rule, ViratRule
+    from tinylib.building.builder import parts_of, union
 
-    rules: dict[str, Rule] = {"virat": ViratRule(), "meva": MevaRule()}
-    names = list(rules) if args.rule == "v2" else [args.rule]
-    folders = [(args.annotations, args.videos)] if args.rule != "v2" else _halves(args.annotations, args.videos, names)
-    parts = [Part(*pair, rules[name]) for pair, name in zip(folders, names, strict=True)]
     report = union(
-        parts,
+        parts_of(args.rule, args.annotations, args.videos),
         args.out,
         version=1 if args.rule == "virat" else 2,
         dry_run=args.dry_run,
@@ -51,14 +46,6 @@ def build(args: argparse.Namespace) -> int:
         print(f"{file}: {reason}", file=sys.stderr)
     print(report)
     return 1 if report.quarantined else 0
-
-
-def _halves(annotations: Path, videos: Path | None, names: Sequence[str]) -> list[tuple[Path, Path | None]]:
-    """The folders of each name inside both folders."""
-    for folder in [root / name for root in (annotations, videos) if root for name in names]:
-        if not folder.is_dir():
-            raise UsageError(f"build v2: {folder}: no such folder")
-    return [(annotations / name, videos and videos / name) for name in names]
 
 
 def check(args: argparse.Namespace) -> int:
@@ -75,7 +62,8 @@ def fetch(args: argparse.Namespace) -> int:
 
     for file in download(args.name, args.out, agree=args.agree):
         print(f"{file}: whole")
-    print(f"then: {SOURCES[args.name].then}" if SOURCES[args.name].then else "")
+    if then := SOURCES[args.name].then:
+        print(f"then: {then}")
     return 0
 
 
@@ -130,24 +118,16 @@ def submit(args: argparse.Namespace) -> int:
 
 
 def pool(args: argparse.Namespace) -> int:
-    from tinylib.evaluation.folds import pooled
-    from tinylib.evaluation.metrics import spelled
+    from tinylib.evaluation.folds import pooled, spelled
     from tinylib.files import atomic_path
 
     table = pooled(args.runs, over=args.over)
-    known = table["metric"].unique()
-    if unknown := set(args.metric or ()) - set(known):
-        raise UsageError(f"pool: no metric {min(unknown)!r}; there are {', '.join(known)}")
+    text = spelled(table, args.metric or ())
     if args.out is not None:
         with atomic_path(args.out) as temporary:
             table.to_csv(temporary, index=False)
-    shown = table[table["metric"].isin(args.metric or ("top-1", "F1"))].copy()
-    per_cent = 100 * shown[["value", "low", "high"]]
-    shown["per cent"] = [spelled(*row, digits=1) for row in per_cent.itertuples(index=False)]
-    shown["column"] = shown["metric"] + shown["over"].map(lambda name: f", over {name}" if name else "")
-    wide = shown.pivot(index="experiment", columns="column", values="per cent").fillna("")
     print(f"{len(args.runs)} folds, {table['n'].max()} clips, {table['seeds'].max()} seed(s); per cent, 95% intervals")
-    print(wide.rename_axis(index=None, columns=None).to_string())
+    print(text)
     return 0
 
 
@@ -373,9 +353,7 @@ def _number(text: str) -> float:
 
 
 def _share(text: str) -> float:
-    if text in ("0", "0.0"):
-        return 0.0
-    value = _number(text)
+    value = 0.0 if text in ("0", "0.0") else _number(text)
     if value > 1:
         raise argparse.ArgumentTypeError(f"expected 0 to 1, got {text!r}")
     return value
@@ -387,22 +365,17 @@ def _rows(text: str) -> str:
     return text
 
 
-def _folder(text: str) -> Path:
-    if not Path(text).is_dir():
-        raise argparse.ArgumentTypeError(f"{text}: no such folder")
-    return Path(text)
+def _there(kind: Callable[[Path], bool], what: str) -> Callable[[str], Path]:
+    def path(text: str) -> Path:
+        if not kind(Path(text)):
+            raise argparse.ArgumentTypeError(f"{text}: no such {what}")
+        return Path(text)
+
+    return path
 
 
-def _file(text: str) -> Path:
-    if not Path(text).is_file():
-        raise argparse.ArgumentTypeError(f"{text}: no such file")
-    return Path(text)
-
-
-def _exists(text: str) -> Path:
-    if not Path(text).exists():
-        raise argparse.ArgumentTypeError(f"{text}: no such folder or file")
-    return Path(text)
+_folder, _file = _there(Path.is_dir, "folder"), _there(Path.is_file, "file")
+_exists = _there(Path.exists, "folder or file")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

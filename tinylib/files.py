@@ -50,14 +50,23 @@ def _flush(folder: Path) -> None:
         os.close(directory)
 
 
-def set_aside(folder: Path) -> Path | None:
-    """Rename a folder that holds anything to NAME.before-DATE beside it, and say where; None: it held nothing."""
-    if not folder.exists() or not any(folder.iterdir()):
+def set_aside(folder: Path, held: str = "") -> Path | None:
+    """Rename a folder that holds anything to NAME.before-DATE beside it, and say where; None: it held nothing.
+
+    held: the name of a lock in the folder that the caller holds; it stays where it is.
+    """
+    contents = [path for path in folder.iterdir() if path.name != f".{held}.lock"] if folder.exists() else []
+    if not contents:
         return None
     stem = f"{folder.name}{BEFORE}{datetime.now(UTC):%Y-%m-%d-%H%M%S}"
     names = (stem, *(f"{stem}-{number}" for number in range(2, 1000)))
     target = next(path for path in map(folder.with_name, names) if not path.exists())
-    os.replace(folder, target)
+    if not held:
+        os.replace(folder, target)
+        return target
+    target.mkdir()
+    for path in contents:
+        path.rename(target / path.name)
     return target
 
 

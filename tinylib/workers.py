@@ -31,8 +31,6 @@ Item = TypeVar("Item", bound=tuple[Any, ...])
 SLOW = ("torch", "scipy.spatial.transform", "pandas", "cv2", "numba", "av")  # what workers import, and wait for
 MANY = 200  # items from which it pays to start processes
 AHEAD = 2  # items a worker that are handed out before their turn
-
-
 LOOPBACK = "127.0.0.1"
 
 
@@ -241,7 +239,7 @@ def _work(pipe: connection.Connection, shared: tuple[Any, ...]) -> None:
             answer = (None, error)
         try:
             pipe.send(answer)
-        except (ConnectionError, BrokenPipeError):
+        except ConnectionError:
             return
         except Exception as error:  # what cannot travel
             pipe.send((None, RuntimeError(f"{type(error).__name__}: {error}")))

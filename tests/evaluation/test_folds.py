@@ -57,6 +57,15 @@ def test_clips_of_all_folds_count_alike(runs):
     assert not len(table[(table["experiment"] == "student-12x16") & (table["over"] != "")])
 
 
+def test_a_run_keeps_its_scores_in_either_way(runs):
+    folder = runs[0] / "scores"
+    folder.mkdir()
+    (runs[0] / "only-here-0" / "scores.npz").rename(folder / "only-here-0.npz")
+    table = folds.pooled(runs[:1])
+    assert set(table["experiment"]) == {"student-12x16", "SAT", "only-here"}
+    assert row(table, "only-here")["value"] == 0.25
+
+
 def test_one_fold_is_what_its_own_table_says(runs):
     assert row(folds.pooled(runs[:1]), "only-here")["value"] == 0.25
 

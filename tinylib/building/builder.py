@@ -7,17 +7,18 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from dataclasses import replace as changed
-from datetime import UTC, datetime
 from pathlib import Path
 
 from tinylib.annotations.labels import CLASSES, video_domain
 from tinylib.building.cutting import STATE, Done, Task, finished, outdated, run
-from tinylib.building.rules import Rule, ViratRule, Window, rare_classes, windows
+from tinylib.building.rules import MevaRule, Rule, ViratRule, Window, rare_classes, windows
 from tinylib.building.sources import assign_splits, find_sources, find_videos
 from tinylib.datasets.index import SPLITS, Clip, Index, tinyvirat_json, write_tinyvirat
 from tinylib.errors import AnnotationError, UsageError
-from tinylib.files import BEFORE, locked, write_json
+from tinylib.files import locked, set_aside, write_json
 from tinylib.progress import Meter
+
+LOCK = "build"  # held in the folder while a build writes into it
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,20 @@ class Part:
     annotations: str | Path
     videos: str | Path | None
     rule: Rule
+
+
+def parts_of(rule: str, annotations: Path, videos: Path | None) -> list[Part]:
+    """The parts of "virat", "meva" or "v2", which is both, each in a folder of its name inside both folders.
+
+    UsageError: such a folder is not there.
+    """
+    rules: dict[str, Rule] = {"virat": ViratRule(), "meva": MevaRule()}
+    if rule != "v2":
+        return [Part(annotations, videos, rules[rule])]
+    for folder in [root / name for root in (annotations, videos) if root for name in rules]:
+        if not folder.is_dir():
+            raise UsageError(f"build v2: {folder}: no such folder")
+    return [Part(annotations / name, videos and videos / name, rules[name]) for name in rules]
 
 
 @dataclass(frozen=True)
@@ -109,13 +124,13 @@ def union(
         cuts, bad, notes = _plan(parts, version, seed, splits)
         clips, reused = _publish(out, cuts, version), 0
     else:
-        with locked(out / "build", wait=False):
+        with locked(out / LOCK, wait=False):
             cuts, bad, notes = _plan(parts, version, seed, splits)
             tasks = _tasks(parts, cuts, out, bad)
             if line := _in_the_way(out, tasks):
                 if not replace:
                     raise UsageError(f"{line}; build into another folder, or --replace sets this one aside")
-                notes.append(f"{line}: set aside as {_set_aside(out)}")
+                notes.append(f"{line}: set aside as {set_aside(out, LOCK)}")
             cuts, sums, reused = _cut(cuts, tasks, out, bad, notes, workers, scheduler)
             write_json(out / "checksums.json", dict(sorted(sums.items())))
             clips = _publish(out, cuts, version)
@@ -237,16 +252,6 @@ def _in_the_way(out: Path, tasks: Mapping[str, Task]) -> str:
         return f"{out}: holds clips that no build has made"
     clips, folders = outdated(out, tasks)
     return f"{out}: holds {clips} clips that this build would not make (such as {folders[0]})" if clips else ""
-
-
-def _set_aside(out: Path) -> Path:
-    """Move all that a build has left in `out` to NAME.before-DATE beside it; the lock, which we hold, stays."""
-    place = out.with_name(f"{out.name}{BEFORE}{datetime.now(UTC):%Y-%m-%d-%H%M%S-%f}")
-    place.mkdir()
-    for path in sorted(out.iterdir()):
-        if path.name != ".build.lock":
-            path.rename(place / path.name)
-    return place
 
 
 def _cut(

@@ -47,8 +47,7 @@ class Task:
     def key(self) -> str:
         """Hash of everything that the written files depend on."""
         assert self.video is not None
-        clips = [(name, w.start, w.end, w.box) for name, w in self.clips]
-        facts = [ENCODING, self.video.name, self.video.stat().st_size, clips]
+        facts = [ENCODING, self.video.name, self.video.stat().st_size, self.windows]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
     def agrees(self, state: Mapping[str, Any]) -> bool:

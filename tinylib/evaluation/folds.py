@@ -1,7 +1,8 @@
 """Runs on several folds of a dataset as one experiment: official splits, or one person held out after another.
 
-A notebook's run keeps RUN_DIR/EXPERIMENT-SEED/scores.npz. STAT's UCF-101 and HMDB-51 figures are means over three
-splits; intervals over all their test videos are narrower than those of one split by about the root of three.
+A notebook's run keeps RUN_DIR/EXPERIMENT-SEED/scores.npz or RUN_DIR/scores/EXPERIMENT-SEED.npz. STAT's figures
+for UCF-101 and HMDB-51 are means over three splits; intervals over all their test videos are narrower than those of one
+split by about the root of three.
 """
 
 from __future__ import annotations
@@ -22,13 +23,15 @@ COLUMNS = ["experiment", "over", "metric", "value", "low", "high", "seeds", "n"]
 
 def experiments(run_dir: str | Path) -> dict[str, dict[int, Scores]]:
     """What a run kept: experiment -> seed -> scores. DataError: the folder holds no scores."""
-    found: dict[str, dict[int, Scores]] = {}
-    for file in sorted(Path(run_dir).glob("*/scores.npz")):
-        if name := re.fullmatch(r"(.+)-(\d+)", file.parent.name):
-            found.setdefault(name[1], {})[int(name[2])] = Scores.load(file)
-    if not found:
-        raise DataError(f"{run_dir}: no EXPERIMENT-SEED/scores.npz in it")
-    return found
+    files = {file.parent.name: file for file in sorted(Path(run_dir).glob("*/scores.npz"))}
+    files |= {file.stem: file for file in sorted(Path(run_dir).glob("scores/*.npz"))}
+    kept: dict[str, dict[int, Scores]] = {}
+    for label, file in files.items():
+        if name := re.fullmatch(r"(.+)-(\d+)", label):
+            kept.setdefault(name[1], {})[int(name[2])] = Scores.load(file)
+    if not kept:
+        raise DataError(f"{run_dir}: no EXPERIMENT-SEED/scores.npz and no scores/EXPERIMENT-SEED.npz in it")
+    return kept
 
 
 def pooled(run_dirs: Sequence[str | Path], *, over: str | None = None) -> pd.DataFrame:
@@ -75,3 +78,19 @@ def _together(
     one = [fold[min(fold)] for fold in folds]
     targets = np.concatenate([np.asarray(scores.targets) for scores in one])
     return per_seed, targets, [video for scores in one for video in scores.video_ids]
+
+
+def spelled(table: pd.DataFrame, names: Sequence[str] = ()) -> str:
+    """A table of `pooled` as text: experiments by metrics (none named: top-1 and F1), per cent with intervals.
+
+    UsageError: no metric of such a name.
+    """
+    known = table["metric"].unique()
+    if unknown := set(names) - set(known):
+        raise UsageError(f"pool: no metric {min(unknown)!r}; there are {', '.join(known)}")
+    shown = table[table["metric"].isin(names or ("top-1", "F1"))].copy()
+    per_cent = 100 * shown[["value", "low", "high"]]
+    shown["per cent"] = [metrics.spelled(*row, digits=1) for row in per_cent.itertuples(index=False)]
+    shown["column"] = shown["metric"] + shown["over"].map(lambda name: f", over {name}" if name else "")
+    wide = shown.pivot(index="experiment", columns="column", values="per cent").fillna("")
+    return str(wide.rename_axis(index=None, columns=None).to_string())

@@ -105,6 +105,20 @@ def _line(canvas, x1, y1, x2, y2, ink):
 
 
 @njit(cache=True)
+def _edge(corners, here, turn, y, edges):
+    """The next edge below row y, `turn` corners on at a time: its corner, last row, column, step; and edges left."""
+    while edges > 0:
+        edges -= 1
+        there = (here + turn) % len(corners)
+        until = (corners[there, 1] + 8) >> 4
+        if until > y:
+            start, stop = corners[here, 0] << FINE, corners[there, 0] << FINE
+            return there, until, start, _over((stop - start) * 2 + (until - y), 2 * (until - y)), edges
+        here = there
+    return here, y, 0, 0, -1
+
+
+@njit(cache=True)
 def fill_convex(canvas, corners, ink):
     """Fill a polygon (k, 2) with corners in sixteenths of a pixel, as cv2.fillConvexPoly(..., LINE_8, 4) does."""
     height, width = canvas.shape
@@ -132,41 +146,9 @@ def fill_convex(canvas, corners, ink):
     edges = count
     for y in range(top, bottom + 1):
         if y >= end0:
-            here, there = at0, at0 + 1
-            if there >= count:
-                there -= count
-            while edges > 0:
-                edges -= 1
-                until = (corners[there, 1] + 8) >> 4
-                if until > y:
-                    start, stop = corners[here, 0] << FINE, corners[there, 0] << FINE
-                    end0, ex0, at0 = until, start, there
-                    step0 = _over((stop - start) * 2 + (until - y), 2 * (until - y))
-                    break
-                here = there
-                there += 1
-                if there >= count:
-                    there -= count
-            else:
-                edges -= 1
+            at0, end0, ex0, step0, edges = _edge(corners, at0, 1, y, edges)
         if y >= end1:
-            here, there = at1, at1 + count - 1
-            if there >= count:
-                there -= count
-            while edges > 0:
-                edges -= 1
-                until = (corners[there, 1] + 8) >> 4
-                if until > y:
-                    start, stop = corners[here, 0] << FINE, corners[there, 0] << FINE
-                    end1, ex1, at1 = until, start, there
-                    step1 = _over((stop - start) * 2 + (until - y), 2 * (until - y))
-                    break
-                here = there
-                there += count - 1
-                if there >= count:
-                    there -= count
-            else:
-                edges -= 1
+            at1, end1, ex1, step1, edges = _edge(corners, at1, count - 1, y, edges)
         if edges < 0:
             return
         if y >= 0:

@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tinylib import video
 from tinylib.errors import ClipError, UsageError
 from tinylib.video import BACKENDS, iter_frames, probe, read_frames, write_video
+from tinylib.video import frames as video
 
 INSTALLED = [name for name in BACKENDS if name == "pyav" or find_spec(name)]
 

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from tinylib.errors import ClipError, UsageError
 from tinylib.files import atomic_path
-from tinylib.packets import Scan, VideoInfo, pictures, scan_file
+from tinylib.video.packets import Scan, VideoInfo, pictures, scan_file
 
 BACKENDS = ("decord", "torchcodec", "pyav")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.test_video import encode, moving, psnr
+from tests.video.test_frames import encode, moving, psnr
 from tinylib.errors import ClipError
 from tinylib.video import iter_pictures, probe, probe_damaged, read_frames, write_video
 

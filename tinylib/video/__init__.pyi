@@ -1,0 +1,10 @@
+from .frames import BACKENDS as BACKENDS
+from .frames import Frame as Frame
+from .frames import frame_times as frame_times
+from .frames import iter_frames as iter_frames
+from .frames import iter_pictures as iter_pictures
+from .frames import probe as probe
+from .frames import probe_damaged as probe_damaged
+from .frames import read_frames as read_frames
+from .frames import write_video as write_video
+from .packets import VideoInfo as VideoInfo
