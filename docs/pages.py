@@ -12,7 +12,7 @@ from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "CITATION.cff", "data/README.md", "reports/README.md")
-FOLDERS = ("reports/studies",)
+FOLDERS = ("reports/studies", "tinylib/weights")
 SHIM = re.compile(r'https://[^"]+/iframe-worker/shim')  # what the theme's plugin `offline` writes
 SOURCE = re.compile(r"\]\(((?:\.\./)*)tinylib/(\w+)/[\w/]+\.py\)")
 SHOWN = (".md", ".png", ".svg", ".pdf", ".csv", ".jsonl")

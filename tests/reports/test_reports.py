@@ -165,7 +165,7 @@ def test_long_logs_are_folded_away_and_short_ones_joined(tmp_path):
     ]
     nbformat.write(book, tmp_path / "n.ipynb")
     page = pages.notebook_page(tmp_path / "n.ipynb", reports.Status("n", "done", data="folder"))
-    assert '<div class="output"><pre>one\ntwo\n</pre></div>' in page
+    assert f'<div class="output" {pages.SCROLLS}><pre>one\ntwo\n</pre></div>' in page
     assert "<summary>40 lines of log</summary><pre>epoch 1\n" in page
 
 
