@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from tinylib.errors import DataError, UsageError
 
@@ -62,10 +62,10 @@ def set_aside(folder: Path) -> Path | None:
 
 
 @contextmanager
-def locked(path: str | Path, *, wait: bool = True) -> Iterator[None]:
+def locked(path: str | Path, *, wait: bool | float = True) -> Iterator[None]:
     """Hold the lock of `path` (`.NAME.lock` beside it) among all processes of this machine.
 
-    wait=False: UsageError at once if another process, or thread, holds it.
+    wait=False, or so many seconds: UsageError at once, or after these, if another process or thread holds it.
     """
     from filelock import FileLock, Timeout
 
@@ -73,7 +73,7 @@ def locked(path: str | Path, *, wait: bool = True) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path.with_name(f".{path.name}.lock"))
     try:
-        lock.acquire(timeout=-1 if wait else 0)
+        lock.acquire(timeout=-1 if wait is True else float(wait))
     except Timeout:
         raise UsageError(f"{path}: in use by another process; wait until it ends") from None
     try:
@@ -96,9 +96,45 @@ def sha256(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def files_below(root: str | Path, *, hidden: bool = False) -> list[str]:
+    """Files under `root` as relative paths with forward slashes, sorted; hidden ones and hidden folders if asked for.
+
+    Linked folders are followed, each once on a way. DataError where there is no such folder, or one cannot be listed.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise DataError(f"{root}: no such folder")
+    return sorted(_below(root, "", frozenset(), hidden))
+
+
+def _below(folder: Path, prefix: str, above: frozenset[tuple[int, int]], hidden: bool) -> Iterator[str]:
+    status = folder.stat()
+    here = (status.st_dev, status.st_ino) if status.st_ino else None
+    if here in above:  # a link to a folder above itself
+        return
+    try:
+        entries = list(os.scandir(folder))
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be listed: {error.strerror}") from None
+    for entry in entries:
+        if entry.name.startswith(".") and not hidden:
+            continue
+        if entry.is_dir():
+            yield from _below(
+                folder / entry.name, f"{prefix}{entry.name}/", above | ({here} if here else set()), hidden
+            )
+        else:
+            yield prefix + entry.name
+
+
 def inside(root: str | Path, relative: str) -> Path:
     """`root / relative`, refusing absolute paths and any `..` (DataError)."""
-    pure = PurePosixPath(relative.replace("\\", "/"))
-    if pure.is_absolute() or ".." in pure.parts or not pure.parts or "\0" in relative:
+    return Path(root, *relative_path(relative).split("/"))
+
+
+def relative_path(relative: str) -> str:
+    """The path with forward slashes, if it stays inside the folder it is relative to (DataError)."""
+    path = relative.replace("\\", "/")
+    if path.startswith("/") or path in ("", ".") or ".." in path.split("/") or "\0" in path:
         raise DataError(f"{relative!r}: a path must stay inside its dataset folder")
-    return Path(root, *pure.parts)
+    return path

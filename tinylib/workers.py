@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from itertools import islice
-from multiprocessing import connection, get_context, parent_process
+from multiprocessing import connection, current_process, get_all_start_methods, get_context, parent_process
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -22,10 +22,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from tinylib.errors import UsageError, WorkerKilled
 
 if TYPE_CHECKING:
+    from multiprocessing.context import ForkServerContext, SpawnContext
+
     import torch
 
 Result = TypeVar("Result")
 Item = TypeVar("Item", bound=tuple[Any, ...])
+SLOW = ("torch", "scipy.spatial.transform", "pandas", "cv2", "numba", "av")  # what workers import, and wait for
+MANY = 200  # items from which it pays to start processes
 AHEAD = 2  # items a worker that are handed out before their turn
 
 
@@ -35,6 +39,17 @@ LOOPBACK = "127.0.0.1"
 def cores() -> int:
     """Those this process may use, which on a shared machine are fewer than it has."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def suited(count: int) -> int:
+    """Processes for so many items: one a core from `MANY` on; 0 where there can be none or starting takes longer."""
+    if count < MANY or current_process().daemon:
+        return 0
+    try:
+        check_guard()
+    except UsageError:
+        return 0
+    return cores()
 
 
 @contextmanager
@@ -181,7 +196,7 @@ class _Pool:
     def pipe(self) -> connection.Connection:
         """To this thread's process, which is started where there is none."""
         if getattr(self.of_thread, "pipe", None) is None:
-            context = get_context("spawn")
+            context = _processes()
             mine, theirs = context.Pipe()
             with self.lock:  # one start at a time, and none after the end
                 if self.closed:
@@ -279,6 +294,18 @@ def dashboard() -> str | None:
     if port and not (port.isascii() and port.isdigit() and int(port) < 65536):
         raise UsageError(f"TINYLIB_DASHBOARD: expected a port from 0 to 65535, not {port!r}")
     return f"{LOOPBACK}:{port}" if port else None
+
+
+def _processes() -> ForkServerContext | SpawnContext:
+    """How processes are started: never as copies of this one, whose threads a copy lacks.
+
+    Where the system can, they are copies of one that has only imported what takes seconds to import.
+    """
+    if "forkserver" not in get_all_start_methods():
+        return get_context("spawn")
+    context = get_context("forkserver")
+    context.set_forkserver_preload(list(SLOW))
+    return context
 
 
 def check_guard() -> None:

@@ -91,7 +91,7 @@ def test_the_graph_names_only_notebooks_of_the_plan():
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_every_notebook_runs_in_smoke(tmp_path):
     statuses = reports.run(FOLDER, "smoke", out=tmp_path / "out", parameters={"data_root": str(tmp_path / "data")})
     assert [(s.name, s.error) for s in statuses if s.state != "done"] == []

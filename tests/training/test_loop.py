@@ -22,6 +22,7 @@ from tinylib.datasets.loading import BatchTransform, ClipDataset
 from tinylib.errors import DataError, UsageError
 from tinylib.evaluation.metrics import f1
 from tinylib.evaluation.scores import predict
+from tinylib.files import locked
 from tinylib.models import checkpoint
 from tinylib.models.tiny import TinyR3D
 from tinylib.progress import Progress
@@ -182,6 +183,13 @@ def test_killed_while_writing_it_loses_nothing(processes, uninterrupted, tmp_pat
         assert child.exitcode == (-signal.SIGKILL if fatal_write >= 0 else 0)
     same_files(folder, uninterrupted)
     assert log(folder) == log(uninterrupted)
+
+
+def test_a_second_training_in_a_folder_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "PATIENCE", 0.1)
+    with locked(tmp_path / "training"), pytest.raises(UsageError, match="in use by another process"):
+        run(tmp_path)
+    assert [path.name for path in tmp_path.iterdir() if not path.name.endswith(".lock")] == []
 
 
 def test_a_finished_run_is_not_trained_again(tmp_path):

@@ -13,7 +13,7 @@ from tinylib.annotations.virat import read_virat
 from tinylib.datasets.index import SPLITS
 from tinylib.datasets.readers import part_of, video_files
 from tinylib.errors import DataError, UsageError
-from tinylib.files import sha256
+from tinylib.files import files_below, sha256
 
 _SPLIT_FOLDERS = {"train": "train", "training": "train", "val": "val", "validate": "val", "validation": "val"} | {
     "test": "test"
@@ -43,7 +43,8 @@ def find_sources(folder: str | Path) -> tuple[list[Source], list[tuple[str, str]
         raise DataError(f"{folder}: no such folder of annotations")
     found: dict[str, Source] = {}
     twice = []
-    matches = [(match, path) for path in sorted(folder.rglob("*")) if (match := _MAIN_FILE.fullmatch(path.name))]
+    files = sorted(folder / path for path in files_below(folder, hidden=True))
+    matches = [(match, path) for path in files if (match := _MAIN_FILE.fullmatch(path.name))]
     for match, path in sorted(matches, key=lambda pair: pair[0]["kpf"] is None):
         video_id = match["kpf"] or match["virat"]
         if not video_id.strip("."):

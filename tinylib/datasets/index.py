@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tinylib.annotations.labels import CLASSES, video_domain
 from tinylib.errors import AnnotationError, DataError, UsageError
-from tinylib.files import inside, write_json
+from tinylib.files import inside, relative_path, write_json
 
 SPLITS = ("train", "val", "test")
 
@@ -148,13 +148,12 @@ def tinyvirat_clip(file: Path, number: int, row: Any, prefix: str) -> Clip:
     if label is not None and (not isinstance(label, list) or not label or not all(name in CLASSES for name in label)):
         raise wrong(f"a list of known class names in 'label', got {label!r}")
     try:
-        inside(".", row["path"])
+        path = prefix + relative_path(row["path"])
     except DataError as error:
         raise AnnotationError(file, None, f"row {number}: {error}") from None
     video = row["video_id"]
     frames, height, width = dim
     labels = None if label is None else tuple(label)
-    path = prefix + row["path"].replace("\\", "/")
     domain = "" if video.isdecimal() else video_domain(video)  # the public test rows have numbers for names
     return Clip(row["id"], path, video, labels, frames, width, height, domain, row.get("clip_id"))
 

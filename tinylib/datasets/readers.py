@@ -5,11 +5,12 @@ from __future__ import annotations
 import codecs
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from tinylib.datasets.index import Clip, Index
 from tinylib.errors import AnnotationError, DataError, UsageError
+from tinylib.files import files_below
 
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".wmv")
 _TEXTS = (".json", ".jsonl", ".txt", ".yml", ".yaml", ".csv", ".tsv", ".xml", ".md", ".html", ".py", ".ipynb", ".log")
@@ -32,27 +33,7 @@ def video_files(root: str | Path) -> list[str]:
     the common ones is a video if it begins like one. DataError where there is no such folder, or one cannot be listed.
     """
     root = Path(root)
-    if not root.is_dir():
-        raise DataError(f"{root}: no such folder")
-    return sorted(_walk(root, "", frozenset()))
-
-
-def _walk(folder: Path, prefix: str, above: frozenset[tuple[int, int]]) -> Iterator[str]:
-    status = folder.stat()
-    here = (status.st_dev, status.st_ino) if status.st_ino else None
-    if here in above:  # a link to a folder above itself
-        return
-    try:
-        entries = list(os.scandir(folder))
-    except OSError as error:
-        raise DataError(f"{folder}: cannot be listed: {error.strerror}") from None
-    for entry in entries:
-        if entry.name.startswith("."):
-            continue
-        if entry.is_dir():
-            yield from _walk(folder / entry.name, f"{prefix}{entry.name}/", above | ({here} if here else set()))
-        elif is_video(entry.path):
-            yield prefix + entry.name
+    return [path for path in files_below(root) if is_video(root / path)]
 
 
 def is_video(path: str | Path) -> bool:

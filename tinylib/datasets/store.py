@@ -13,7 +13,7 @@ import json
 import os
 import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from math import gcd
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
@@ -23,19 +23,27 @@ from numpy.typing import NDArray
 
 from tinylib.datasets import degrade
 from tinylib.datasets.index import Index
+from tinylib.datasets.journal import (
+    Entry,
+    Made,
+    Remains,
+    Video,
+    entry_of,
+    hash_of,
+    same_source,
+    source_file,
+    with_spare,
+)
 from tinylib.errors import ClipError, DataError, UsageError
-from tinylib.files import locked, sha256, write_text
+from tinylib.files import locked, write_text
 from tinylib.video import read_frames
-from tinylib.workers import cores, in_order
+from tinylib.workers import in_order, suited
 
 MAGIC = b"tinyclp1"
 TRAILER = struct.Struct("<QQ32s8s")  # place and length of the table, its sha256, magic
 
-Video = NDArray[np.uint8]
 Resize = Literal["bilinear", "bicubic", "area"]
 Fit = Literal["stretch", "crop"]
-SourceFile = tuple[int, int, str]  # size, mtime_ns, sha256
-Made = tuple[Video, SourceFile, str | None]  # frames, what they are from, and why there are none
 
 
 def resize_video(video: Video, size: degrade.Size, resize: Resize = "bilinear", fit: Fit = "stretch") -> Video:
@@ -62,22 +70,6 @@ def resize_video(video: Video, size: degrade.Size, resize: Resize = "bilinear", 
     for source, target in zip(video, out, strict=True):
         cv2.resize(source, (width, height), dst=target, interpolation=cv2.INTER_LINEAR)
     return out
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One clip of a store: where its frames are, what they hash to, and the file they came from."""
-
-    clip_id: str
-    offset: int
-    shape: tuple[int, int, int]  # frames, height, width; frames 0: the clip is missing
-    sha256: str
-    source: tuple[int, int, str]  # size, mtime_ns, sha256
-    problem: str | None = None  # why it is missing
-
-    @property
-    def nbytes(self) -> int:
-        return 3 * int(np.prod(self.shape))
 
 
 class ClipStore:
@@ -115,7 +107,7 @@ class ClipStore:
 
     def verify(self) -> None:
         """Hash every clip again; DataError names those that are not what was decoded."""
-        bad = [e.clip_id for i, e in enumerate(self.entries) if not e.problem and _hash(self[i]) != e.sha256]
+        bad = [e.clip_id for i, e in enumerate(self.entries) if not e.problem and hash_of(self[i]) != e.sha256]
         if bad:
             raise DataError(f"{self.file}: {len(bad)} clips are damaged: {', '.join(bad)}")
 
@@ -129,7 +121,7 @@ class ClipStore:
         if store.recipe["index"] != index.digest():
             raise DataError(f"{file}: made for another index than {index.name} {index.split}; build it again")
         for clip, entry in zip(index.clips, store.entries, strict=True):
-            if not _same_source(index.file(clip), entry):
+            if not same_source(index.file(clip), entry):
                 raise DataError(f"{file}: {clip.path} has changed since the store was made; build it again")
         return store
 
@@ -142,21 +134,21 @@ class ClipStore:
         size: degrade.Size | None = None,
         resize: Resize = "bilinear",
         fit: Fit = "stretch",
-        workers: int | None = 0,
+        workers: int | None = None,
         allow_missing: bool = False,
     ) -> ClipStore:
         """Open the store at `file` if it is this index made this way, else decode every clip into it.
 
         size: of the stored frames; None keeps each clip's own. workers: processes that decode (0: this one, None: one
-        a core); the bytes do not depend on it. Two builders of one file wait for each other. DataError lists every clip
-        that cannot be decoded, unless `allow_missing`, which records them in `store.missing`; the others are kept for
-        the next build.
+        a core where there are many clips); the bytes do not depend on it. Two builders of one file wait for each other.
+        DataError lists every clip that cannot be decoded, unless `allow_missing`, which records them in
+        `store.missing`; the others are kept for the next build.
         """
         if not len(index):
             raise DataError(f"{index.name} {index.split}: the index has no clips")
         file = Path(file)
         shape = None if size is None else list(degrade.pair(size))
-        jobs = cores() if workers is None else workers
+        jobs = suited(len(index)) if workers is None else workers
         recipe = {"version": 1, "index": index.digest(), "size": shape, "resize": resize, "fit": fit}
         return cls._made(index, file, recipe, lambda places: _decoded(index, recipe, places, jobs), allow_missing)
 
@@ -175,7 +167,7 @@ class ClipStore:
             start = len(index) - len(places)  # always the last ones: none is ever bad
             for clip, video in zip(index.clips[start:], videos(start), strict=True):
                 file = index.file(clip)
-                yield np.ascontiguousarray(video), _source(file) if file.is_file() else (0, 0, ""), None
+                yield np.ascontiguousarray(video), source_file(file) if file.is_file() else (0, 0, ""), None
 
         return cls._made(index, Path(file), recipe, rendered, False)
 
@@ -224,7 +216,7 @@ class ClipStore:
         clips: Callable[[Sequence[int]], Iterator[Made]],
         allow_missing: bool,
     ) -> ClipStore:
-        remains = _Remains(file)
+        remains = Remains(file)
         try:
             entries, spare = remains.resume(recipe, index)
             write_text(remains.journal, "".join(json.dumps(line) + "\n" for line in (recipe, *map(asdict, entries))))
@@ -234,9 +226,9 @@ class ClipStore:
                 data.truncate(end)
                 data.seek(end)
                 places = range(len(entries), len(index))
-                for video, source, problem in _with_spare(clips, places, spare, remains.spare.partial):
+                for video, source, problem in with_spare(clips, places, spare, remains.spare.partial):
                     clip_id, shape = index.clips[len(entries)].clip_id, video.shape[:3]
-                    entries.append(Entry(clip_id, data.tell(), shape, _hash(video), source, problem))
+                    entries.append(Entry(clip_id, data.tell(), shape, hash_of(video), source, problem))
                     data.write(video.data if video.size else b"")
                     data.flush()
                     log.write(json.dumps(asdict(entries[-1])) + "\n")
@@ -273,7 +265,7 @@ class ClipStore:
         if magic != MAGIC or hashlib.sha256(table).digest() != digest:
             raise DataError(f"{file}: not a whole clip store")
         contents = json.loads(table)
-        return cls(file, contents["recipe"], tuple(map(_entry, contents["clips"])))
+        return cls(file, contents["recipe"], tuple(map(entry_of, contents["clips"])))
 
     def _present(self, i: int) -> Entry:
         entry = self.entries[i]
@@ -287,35 +279,13 @@ class ClipStore:
         return self._bytes
 
 
-def _hash(video: Video) -> str:
-    return hashlib.sha256(np.ascontiguousarray(video).reshape(-1).data).hexdigest()
-
-
-def _source(path: Path) -> SourceFile:
-    status = path.stat()
-    return status.st_size, status.st_mtime_ns, sha256(path)
-
-
-def _same_source(path: Path, entry: Entry) -> bool:
-    if not path.is_file():
-        return True
-    status = path.stat()
-    if (status.st_size, status.st_mtime_ns) == entry.source[:2]:
-        return True
-    return status.st_size == entry.source[0] and sha256(path) == entry.source[2]  # copied, or merely touched
-
-
-def _entry(row: dict[str, Any]) -> Entry:
-    return Entry(**(row | {"shape": tuple(row["shape"]), "source": tuple(row["source"])}))
-
-
 def _decode(path: Path, size: list[int] | None, resize: Resize, fit: Fit) -> Made:
     """The clip as it will be stored, its source, and why it could not be read (then with no frames)."""
     try:
         video = read_frames(path)
         if size is not None:
             video = resize_video(video, (size[0], size[1]), resize, fit)
-        return np.ascontiguousarray(video), _source(path), None
+        return np.ascontiguousarray(video), source_file(path), None
     except (ClipError, OSError, UsageError) as error:
         reason = error.reason if isinstance(error, ClipError) else str(error)
         return np.empty((0, 0, 0, 3), np.uint8), (0, 0, ""), reason
@@ -326,83 +296,6 @@ def _decoded(index: Index, recipe: dict[str, Any], places: Sequence[int], worker
     clips = [index.clips[place] for place in places]
     tasks = [(index.file(clip), recipe["size"], recipe["resize"], recipe["fit"]) for clip in clips]
     return in_order(_decode, tasks, min(workers, len(tasks)), name=lambda task: str(task[0]))
-
-
-@dataclass(frozen=True)
-class _Remains:
-    """What interrupted or refused builds left beside a store: frames, and a journal of which clips they are.
-
-    The journal's clips are in the index's order and its first ones can be gone on with in place. Where a clip was bad,
-    what follows it is put aside as the spare, out of which the next build takes it.
-    """
-
-    file: Path
-
-    @property
-    def partial(self) -> Path:
-        return self.file.with_name(f".{self.file.name}.partial")
-
-    @property
-    def journal(self) -> Path:
-        return self.file.with_name(f".{self.file.name}.journal")
-
-    @property
-    def spare(self) -> _Remains:
-        return _Remains(self.file.with_name(f"{self.file.name}.spare"))
-
-    def remove(self) -> None:
-        self.journal.unlink(missing_ok=True)
-        self.partial.unlink(missing_ok=True)
-
-    def read(self, recipe: dict[str, Any], index: Index) -> list[Entry]:
-        """The clips that are whole, unchanged at their source, and hash to what was decoded; bad ones as they stand."""
-        entries: list[Entry] = []
-        try:
-            lines = self.journal.read_text(encoding="utf-8").splitlines()
-            if not lines or json.loads(lines[0]) != recipe:
-                return []
-            with open(self.partial, "rb") as data:
-                for clip, line in zip(index.clips, lines[1:], strict=False):
-                    entry = _entry(json.loads(line))
-                    frames = np.frombuffer(data.read(entry.nbytes), np.uint8)
-                    if not entry.problem and (
-                        _hash(frames) != entry.sha256 or not _same_source(index.file(clip), entry)
-                    ):
-                        break
-                    entries.append(entry)
-        except (OSError, ValueError, TypeError, KeyError):  # a line cut short ends what can be trusted
-            pass
-        return entries
-
-    def resume(self, recipe: dict[str, Any], index: Index) -> tuple[list[Entry], dict[int, Entry]]:
-        """The clips that stand in their places, and those that the spare has, by place in the index."""
-        entries = self.read(recipe, index)
-        good = next((place for place, entry in enumerate(entries) if entry.problem), len(entries))
-        if len(entries) == len(index) and good < len(entries):  # a whole pass: it holds all that an older spare held
-            os.replace(self.journal, self.spare.journal)
-            os.replace(self.partial, self.spare.partial)
-            good = 0
-        spare = {place: entry for place, entry in enumerate(self.spare.read(recipe, index)) if not entry.problem}
-        return entries[:good], spare
-
-
-def _with_spare(
-    decoded: Callable[[Sequence[int]], Iterator[Made]], places: range, spare: dict[int, Entry], file: Path
-) -> Iterator[Made]:
-    """The clips at these places, in order: out of the spare file where it has them."""
-    if not any(place in spare for place in places):
-        yield from decoded(places)
-        return
-    fresh = decoded([place for place in places if place not in spare])
-    with open(file, "rb") as data:
-        for place in places:
-            if place in spare:
-                entry = spare[place]
-                data.seek(entry.offset)
-                frames = np.frombuffer(data.read(entry.nbytes), np.uint8)
-                yield frames.reshape(*entry.shape, 3), entry.source, None
-            else:
-                yield next(fresh)
 
 
 def _finish(data: BinaryIO, recipe: dict[str, Any], entries: list[Entry]) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from tinylib.datasets.loading import batches
 from tinylib.errors import UsageError
+from tinylib.files import locked
 from tinylib.models import checkpoint as networks
 from tinylib.progress import Meter, Progress
 from tinylib.training import environment, processes, run_folder, tracking
@@ -31,6 +32,7 @@ from tinylib.workers import device_name
 
 __all__ = ["FitConfig", "FitResult", "Objective", "Progress", "fit"]
 
+PATIENCE = 20.0  # seconds
 Batch = dict[str, Any]
 Losses = dict[str, Tensor]
 Validate = Callable[[nn.Module], Mapping[str, float]]
@@ -98,12 +100,12 @@ def fit(
 
     validate: metrics of the delivered network after an epoch, called in eval mode and without gradients. transform:
     the loader's batch -> the objective's batch, on the device. description: what model.json shall say, so that the
-    network can be built again. UsageError: the folder holds another run, or a variable
+    network can be built again. UsageError: the folder holds another run or is another's, or a variable
     ACCELERATE_* would change this one. DataError: a loss is not finite.
     """
     environment.check()
     run = _Run(objective, data, config, Path(run_dir), dict(description or {}))
-    with run.own_world():
+    with run.alone(), run.own_world():
         run.begin()
         for epoch in range(run.state.epoch, config.epochs):
             progress = run.start_epoch(epoch)
@@ -143,6 +145,12 @@ class _Run:
         self.watch = Watch(self.state)
         if hasattr(objective, "turns") and config.micro:
             raise UsageError(f"micro: {type(objective).__name__} alternates optimisers and takes a batch as a whole")
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Hold the folder against other trainings; loading processes of one that was killed let go within seconds."""
+        with locked(self.run_dir / "training", wait=PATIENCE) if self.main else nullcontext():
+            yield
 
     @contextmanager
     def own_world(self) -> Iterator[None]:
