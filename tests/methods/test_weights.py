@@ -3,11 +3,14 @@
 import json
 
 import pytest
+import torch
 
 from tinylib.annotations.labels import CLASSES
 from tinylib.files import sha256
 from tinylib.methods import pretraining_card, pretraining_lessons
+from tinylib.methods.recipes import StillSegments
 from tinylib.models import pretrained
+from tinylib.models.segments import SegmentNetwork
 
 FILES = sorted(pretrained.FOLDER.glob("*.safetensors"))
 MIB = 1 << 20
@@ -42,3 +45,11 @@ def test_it_is_what_its_card_says(file, stores):
     pretrained.start(network, "synthvirat", classes=CLASSES if lesson.classifier else ())
     again = pretraining_card.probed(lesson, network.eval(), *stores, pretrained.FOLDER)
     assert again == pytest.approx(facts["probe"], abs=0.02)
+
+
+def test_a_network_made_of_a_shipped_one_starts_from_its_weights():
+    network = StillSegments(num_classes=3, backbone="resnet10", segments=8, stem="low")
+    shipped = SegmentNetwork(num_classes=3, backbone="resnet10", segments=8, stem="low")
+    assert pretrained.available(network, "synthvirat")
+    start, same = (pretrained.start(each, "synthvirat").backbone.state_dict() for each in (network, shipped))
+    assert all(torch.equal(start[name], same[name]) for name in same)

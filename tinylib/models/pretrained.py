@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -30,7 +30,7 @@ OWN_VIDEO = FOLDER / "tiny_r3d_own_video.safetensors"  # what `tinylib predict` 
 Network = TypeVar("Network", bound=nn.Module)
 
 # What is not a classifier of `models.create`, by the name that a weights file gives it.
-OTHERS: dict[str, Callable[..., nn.Module]] = {
+OTHERS: dict[str, type[nn.Module]] = {
     "segments": SegmentNetwork,
     "dvsr": DVSR,
     "progressive_dvsr": ProgressiveDVSR,
@@ -109,8 +109,7 @@ def available(network: nn.Module, source: str) -> bool:
         return published.weights_of(network, source) is not None
     if source != SYNTHVIRAT:
         return True
-    own = structure(network)
-    return any(structure(build(description)) == own for description in shipped().values())
+    return _shipped_file(network) is not None
 
 
 def head_of(network: nn.Module) -> str:
@@ -156,13 +155,19 @@ def _file(source: str | Path) -> Path:
     return path
 
 
-def _shipped_for(network: nn.Module) -> Path:
+def _shipped_file(network: nn.Module) -> Path | None:
+    """The shipped weights of a network of this kind (or of one made of it) and structure."""
     wanted = structure(network)
     for path, description in shipped().items():
-        kind = OTHERS.get(description["model"])
-        alike = isinstance(network, VideoClassifier) if kind is None else type(network) is kind
-        if alike and structure(build(description)) == wanted:
+        kind = OTHERS.get(description["model"], VideoClassifier)
+        if isinstance(network, kind) and structure(build(description)) == wanted:
             return path
+    return None
+
+
+def _shipped_for(network: nn.Module) -> Path:
+    if path := _shipped_file(network):
+        return path
     there = ", ".join(spelled(description) for description in shipped().values())
     raise UsageError(
         f"pretrained: {SYNTHVIRAT} has no weights for {type(network).__name__} with these options; "

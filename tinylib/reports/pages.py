@@ -6,8 +6,10 @@ import html
 import json
 import math
 import re
+from base64 import b64decode, b64encode
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -132,8 +134,6 @@ def index_page(out: Path, statuses: Sequence[Status]) -> str:
 
 def _glance(out: Path) -> dict[str, Any]:
     """The index' first figure and the table under it: what the papers claim, and what became of it here."""
-    from base64 import b64encode
-
     from tinylib import figures
     from tinylib.results import comparison
 
@@ -275,6 +275,17 @@ def _tables_of_text(page: str) -> str:
     return TABLE.sub(lambda table: CELL.sub(text, table[0]), page)
 
 
+def _picture(png: bytes) -> str:
+    """A picture as a data URL: WebP without loss where that is smaller, the same pixels in about half the bytes."""
+    from PIL import Image
+
+    data = BytesIO()
+    Image.open(BytesIO(png)).save(data, format="webp", lossless=True, method=4)
+    webp = data.getvalue()
+    kind, best = ("webp", webp) if len(webp) < len(png) else ("png", png)
+    return f"data:image/{kind};base64,{b64encode(best).decode()}"
+
+
 def _output(output: Any) -> str:
     """The richest form that stands by itself; what only a live kernel could show is left out."""
     from nbconvert.filters import ansi2html
@@ -296,7 +307,7 @@ def _output(output: Any) -> str:
     elif "image/svg+xml" in data:
         inner = data["image/svg+xml"]
     elif "image/png" in data:
-        inner = f'<img alt="figure" src="data:image/png;base64,{data["image/png"].replace(chr(10), "")}">'
+        inner = f'<img alt="figure" src="{_picture(b64decode(data["image/png"]))}">'
     elif "text/markdown" in data:
         inner = _markdown(data["text/markdown"])
     else:
