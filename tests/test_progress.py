@@ -36,6 +36,17 @@ def test_long_work_reports_on_the_way(capsys, monkeypatch):
     assert capsys.readouterr().out.startswith("slow: 1/2 in ")
 
 
+def test_a_line_says_what_is_left(capsys, monkeypatch):
+    monkeypatch.setenv("TINYLIB_PROGRESS", "lines")
+    clock = iter([100.0, 160.0, 160.0, 190.0])
+    monkeypatch.setattr("tinylib.progress.time.monotonic", lambda: next(clock))
+    with Meter(10, "clips", done=4, every=30.0) as meter:
+        meter.advance(2)
+        meter.advance(0)
+        meter.closing_line = False
+    assert capsys.readouterr().out == "clips: 6/10 in 60.0 s, about 120 s to go\n"
+
+
 def test_failed_work_does_not_claim_to_be_done(capsys, monkeypatch):
     monkeypatch.setenv("TINYLIB_PROGRESS", "lines")
     with pytest.raises(ZeroDivisionError):

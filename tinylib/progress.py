@@ -54,6 +54,7 @@ class Meter:
 
     def __init__(self, total: int | None, label: str, *, done: int = 0, every: float = 60.0, closing_line: bool = True):
         self.total, self.label, self.done, self.every, self.closing_line = total, label, done, every, closing_line
+        self.first = done
         self.began = self.said = time.monotonic()
         self.bar: Any = None
         if watched():
@@ -85,7 +86,10 @@ class Meter:
     def _say(self) -> None:
         self.said = time.monotonic()
         of = "" if self.total is None else f"/{self.total}"
-        print(f"{self.label}: {self.done}{of} in {self.said - self.began:.1f} s", flush=True)
+        seconds, count = self.said - self.began, self.done - self.first
+        left = seconds / count * (self.total - self.done) if self.total and count else 0.0
+        rest = f", about {left:.0f} s to go" if left >= 1 else ""
+        print(f"{self.label}: {self.done}{of} in {seconds:.1f} s{rest}", flush=True)
 
     def __enter__(self) -> Meter:
         return self

@@ -1,7 +1,12 @@
+import base64
+import io
 import json
+import re
 
 import nbformat
+import numpy as np
 import pytest
+from PIL import Image
 
 from tinylib import reports
 from tinylib.errors import UsageError
@@ -189,6 +194,17 @@ def test_pages_escape_what_they_show(tmp_path):
     assert pages.SYNTHETIC not in page
 
 
+def test_pictures_lose_bytes_and_no_pixel(tmp_path):
+    pixels = np.add.outer(np.arange(64), np.arange(64)).astype(np.uint8)
+    png = io.BytesIO()
+    Image.fromarray(pixels).convert("RGB").save(png, format="png", compress_level=0)
+    kind, text = re.fullmatch("data:image/(.*);base64,(.*)", pages._picture(png.getvalue())).groups()
+    shown = base64.b64decode(text)
+    assert kind == "webp"
+    assert len(shown) < len(png.getvalue())
+    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(shown)))[..., 0], pixels)
+
+
 def test_what_sums_up_runs_whatever_became_of_the_others_and_again_when_one_has_run(tmp_path, ordered, monkeypatch):
     for name in ("01_a", "02_b", "05_e"):
         write(tmp_path, name, "1")
@@ -311,10 +327,16 @@ def test_what_a_notebook_is_at_is_one_line(tmp_path):
     (tmp_path / "notebooks").mkdir()
     working = tmp_path / "notebooks/01_a.running.ipynb"
     nbformat.write(new.new_notebook(cells=cells), working)
-    assert watch.position(working) == (2, 3, "Training: Fit it")
+    assert watch.position(working) == watch.Position(2, 3, "Training: Fit it", "")
     reports.Status("01_a", "running").write(tmp_path)
     seen = {}
     assert list(watch.lines(tmp_path, ["01_a", "02_b"], seen)) == ["01_a: cell 2 of 3, 1 to go · Training: Fit it"]
+    assert list(watch.lines(tmp_path, ["01_a"], seen)) == []
+    printed = new.new_output("stream", name="stdout", text="epoch 1\nclips: 5/9 in 60.0 s, about 48 s to go\n")
+    cells[3]["outputs"] = [printed]
+    nbformat.write(new.new_notebook(cells=cells), working)
+    line = "01_a: cell 2 of 3 · clips: 5/9 in 60.0 s, about 48 s to go"
+    assert list(watch.lines(tmp_path, ["01_a"], seen)) == [line]
     assert list(watch.lines(tmp_path, ["01_a"], seen)) == []
     working.write_text("{half")
     assert watch.position(working) is None

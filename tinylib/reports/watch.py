@@ -5,17 +5,29 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tinylib.reports.status import read_status
 
 EVERY = 3.0  # seconds between two looks
 
 
-def position(working: Path) -> tuple[int, int, str] | None:
-    """(number of the running code cell, code cells, its heading or first comment); None before the first."""
+@dataclass(frozen=True)
+class Position:
+    """Where a running notebook is: its code cell of so many, that cell's heading or first comment, its newest line."""
+
+    number: int
+    whole: int
+    title: str
+    printed: str
+
+
+def position(working: Path) -> Position | None:
+    """The cell that runs, or the last that has run; None before the first."""
     try:
         cells = json.loads(working.read_text(encoding="utf-8"))["cells"]
     except (OSError, ValueError, KeyError):
@@ -31,22 +43,35 @@ def position(working: Path) -> tuple[int, int, str] | None:
         number += 1
         if cell["metadata"].get("papermill", {}).get("status") in ("running", "completed"):
             comment = first.lstrip("# ") if first.startswith("#") else ""
-            at = (number, whole, ": ".join(part for part in (heading, comment) if part))
+            title = ": ".join(part for part in (heading, comment) if part)
+            at = Position(number, whole, title, _printed(cell.get("outputs", [])))
     return at
 
 
-def lines(out: Path, names: Sequence[str], seen: dict[str, int]) -> Iterator[str]:
-    """A line for each running notebook that has come to another cell since `seen`, which is brought up to date."""
+def _printed(outputs: Sequence[Mapping[str, Any]]) -> str:
+    """The newest line that a cell has printed; "" where it has printed none."""
+    text = "".join("".join(output["text"]) for output in outputs if output["output_type"] == "stream")
+    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")
+
+
+def lines(out: Path, names: Sequence[str], seen: dict[str, Position]) -> Iterator[str]:
+    """A line for each running notebook that has come to another cell, or whose cell has printed, since `seen`.
+
+    `seen` is brought up to date. Papermill writes a running cell's output every half a minute.
+    """
     for name in names:
         status = read_status(out, name)
         if status is None or status.state != "running":
             continue
-        at = position(out / "notebooks" / f"{name}.running.ipynb")
-        if at is None or seen.get(name) == at[0]:
+        at, before = position(out / "notebooks" / f"{name}.running.ipynb"), seen.get(name)
+        if at is None or at == before:
             continue
-        seen[name] = at[0]
-        left = f", {at[1] - at[0]} to go" if at[1] > at[0] else ", the last"
-        yield f"{name}: cell {at[0]} of {at[1]}{left} · {at[2]}"
+        seen[name] = at
+        if before is None or at.number != before.number:
+            left = f", {at.whole - at.number} to go" if at.whole > at.number else ", the last"
+            yield f"{name}: cell {at.number} of {at.whole}{left} · {at.title}"
+        elif at.printed != before.printed:
+            yield f"{name}: cell {at.number} of {at.whole} · {at.printed}"
 
 
 @contextmanager
@@ -55,7 +80,7 @@ def watched(out: Path, names: Sequence[str], changed: Callable[[], None]) -> Ite
     ended = threading.Event()
 
     def look() -> None:
-        seen: dict[str, int] = {}
+        seen: dict[str, Position] = {}
         begun: set[str] = set()
         while not ended.wait(EVERY):
             running = {name for name in names if (s := read_status(out, name)) and s.state == "running"}
