@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tinylib.errors import DataError, UsageError
-from tinylib.evaluation.calibration import Calibration, expected_error, fit
+from tinylib.evaluation.calibration import Calibration, expected_error, fit_calibration
 
 CLASSES = ("a", "b", "c")
 
@@ -19,7 +19,7 @@ def made(n=4000, slope=0.5, intercept=-1.0, seed=0):
 
 def test_platt_finds_the_law_that_made_the_labels():
     scores, targets = made()
-    found = fit(scores, targets, CLASSES, weights="w")
+    found = fit_calibration(scores, targets, CLASSES, weights="w")
     assert found.kind == "platt"
     np.testing.assert_allclose(found.slopes, 0.5, atol=0.06)
     np.testing.assert_allclose(found.intercepts, -1.0, atol=0.15)
@@ -32,7 +32,7 @@ def test_a_class_without_clips_leans_on_the_others_and_order_is_kept():
     scores, targets = made(n=300)
     targets[:, 2] = 0
     targets[0, 2] = 1
-    found = fit(scores, targets, CLASSES)
+    found = fit_calibration(scores, targets, CLASSES)
     assert 0.1 < found.slopes[2] < 2
     assert found.intercepts[2] < found.intercepts[0]
     for column in range(3):
@@ -43,7 +43,7 @@ def test_a_class_without_clips_leans_on_the_others_and_order_is_kept():
 def test_a_network_that_knows_nothing_ends_at_the_base_rate():
     rng = np.random.default_rng(0)
     scores, targets = rng.random((2000, 3)).astype(np.float32), (rng.random((2000, 3)) < 0.2).astype(np.float32)
-    assert np.abs(fit(scores, targets, CLASSES).apply(scores) - 0.2).max() < 0.12
+    assert np.abs(fit_calibration(scores, targets, CLASSES).apply(scores) - 0.2).max() < 0.12
 
 
 def test_one_label_has_a_temperature():
@@ -52,7 +52,7 @@ def test_one_label_has_a_temperature():
     true = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
     labels = (true.cumsum(1) < rng.random((5000, 1))).sum(1)
     sure = np.exp(3 * logits) / np.exp(3 * logits).sum(1, keepdims=True)
-    found = fit(sure.astype(np.float32), labels, CLASSES)
+    found = fit_calibration(sure.astype(np.float32), labels, CLASSES)
     assert found.kind == "temperature"
     assert found.slopes[0] == pytest.approx(1 / 3, abs=0.03)
     np.testing.assert_allclose(found.apply(sure).sum(1), 1, atol=1e-5)
@@ -66,7 +66,7 @@ def test_expected_error_by_hand():
 
 def test_it_survives_its_file(tmp_path):
     scores, targets = made(n=100)
-    found = fit(scores, targets, CLASSES, weights="abc")
+    found = fit_calibration(scores, targets, CLASSES, weights="abc")
     found.save(tmp_path / "calibration.json")
     assert Calibration.load(tmp_path / "calibration.json") == found
     spoilt = json.loads((tmp_path / "calibration.json").read_text()) | {"kind": "magic"}
@@ -80,8 +80,8 @@ def test_it_survives_its_file(tmp_path):
 def test_what_cannot_be_fitted():
     scores, targets = made(n=10)
     with pytest.raises(DataError, match="too few"):
-        fit(scores, targets * 0, CLASSES)
+        fit_calibration(scores, targets * 0, CLASSES)
     with pytest.raises(UsageError, match="and 2 classes"):
-        fit(scores, targets, ("a", "b"))
+        fit_calibration(scores, targets, ("a", "b"))
     with pytest.raises(UsageError, match="3 classes, scores of shape"):
-        fit(scores, targets, CLASSES).apply(scores[:, :2])
+        fit_calibration(scores, targets, CLASSES).apply(scores[:, :2])

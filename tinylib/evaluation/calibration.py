@@ -66,7 +66,7 @@ class Calibration:
 _KINDS = ("platt", "temperature")
 
 
-def fit(
+def fit_calibration(
     scores: NDArray[np.floating[Any]],
     targets: NDArray[Any],
     classes: Sequence[str],

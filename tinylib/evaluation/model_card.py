@@ -12,8 +12,7 @@ from tinylib.datasets.sampling import SAMPLERS
 from tinylib.datasets.store import Resize
 from tinylib.errors import DataError, UsageError
 from tinylib.evaluation.calibration import FILE as CALIBRATION
-from tinylib.evaluation.calibration import Calibration
-from tinylib.evaluation.calibration import fit as fit_calibration
+from tinylib.evaluation.calibration import Calibration, fit_calibration
 from tinylib.evaluation.scores import Aggregate, On, Reading, Scores
 from tinylib.files import sha256
 from tinylib.models import checkpoint
