@@ -5,8 +5,9 @@ from __future__ import annotations
 import copy
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -16,12 +17,25 @@ from torch import Tensor, nn
 from tinylib.datasets.degrade import bicubic_batch
 from tinylib.datasets.index import Index
 from tinylib.datasets.sampling import chunks, evenly, strided
-from tinylib.datasets.store import ClipStore
+from tinylib.datasets.store import ClipStore, Video
 from tinylib.errors import UsageError
 from tinylib.progress import track
 from tinylib.workers import in_order
 
 Restorer = Callable[[Tensor], Tensor]  # low-resolution video in [0, 1] -> super-resolved
+TOGETHER = 8  # neighbouring clips that are restored in one batch where their shapes agree
+PIXELS = 2**17  # of the low-resolution pictures of a batch, at most, beyond its first clip
+
+
+class Task(NamedTuple):
+    """What is restored, and how (`super_resolved`)."""
+
+    store: ClipStore
+    size: int | None
+    frames: int
+    shown: int | None
+    keep: int | None
+    device: str
 
 
 @torch.no_grad()
@@ -41,7 +55,7 @@ def super_resolved(
     size: int | None,
     frames: int,
     shown: int | None,
-    made: Mapping[str, Any],
+    made: Mapping[str, object],
     device: torch.device | str = "cpu",
     keep: int | None = None,
     workers: int = 0,
@@ -54,19 +68,24 @@ def super_resolved(
     of what was restored only so many frames, evenly spaced. restorer None keeps the pixels.
 
     made: what the restorer is, for the recipe; a network's own weights are hashed into it. workers: dask processes on
-    this machine (0: this one); scheduler: a dask scheduler's address, whose workers must see the files. The bytes do
-    not depend on either: a CPU restores with one thread, so that sums are added in one order.
+    this machine (0: this one); scheduler: a dask scheduler's address, whose workers must see the files. Neighbouring
+    clips of one shape go through together, `TOGETHER` at most: PyTorch's convolutions take one clip alone by a slower
+    way. The bytes depend neither on workers nor on where a killed run went on: which clips are together is given by
+    their places, and a CPU restores with one thread, so that sums are added in one order.
     """
     recipe = {**made, "size": size, "frames": frames, "shown": shown, "from": store.recipe}
     recipe |= {"keep": keep} if keep is not None else {}
     recipe |= {"network": fingerprint(restorer)} if isinstance(restorer, nn.Module) else {}
 
-    def videos(start: int) -> Iterator[Any]:
-        places = range(start, len(index))
-        told = (store, size, frames, shown, keep, str(device))
+    def videos(start: int) -> Iterator[Video]:
+        begin = start // TOGETHER * TOGETHER  # a group is restored whole
+        groups = [range(at, min(at + TOGETHER, len(index))) for at in range(begin, len(index), TOGETHER)]
+        task = Task(store, size, frames, shown, keep, str(device))
         spread = restorer is not None and (workers > 1 or scheduler is not None)
-        done = _spread(restorer, told, places, workers, scheduler) if spread else _in_turn(restorer, told, places)
-        return iter(track(done, f"restoring {Path(file).name}", total=len(places), closing_line=False))
+        done = _spread(restorer, task, groups, workers, scheduler) if spread else _in_turn(restorer, task, groups)
+        restored = (video for videos in done for video in videos)
+        label = f"restoring {Path(file).name}"
+        return iter(track(islice(restored, start - begin, None), label, total=len(index) - start, closing_line=False))
 
     return ClipStore.render(index, file, videos, made=recipe)
 
@@ -110,30 +129,34 @@ class ToSize(nn.Module):
         return video if video.shape[-2:] == (self.size, self.size) else bicubic_batch(video, self.size)
 
 
-def _in_turn(restorer: Restorer | None, told: tuple[Any, ...], places: Iterable[int]) -> Iterator[Any]:
+def _in_turn(restorer: Restorer | None, task: Task, groups: Iterable[range]) -> Iterator[list[Video]]:
     threads = torch.get_num_threads()
-    for place in places:
-        if restorer is not None and told[-1] == "cpu":
+    for places in groups:
+        if restorer is not None and task.device == "cpu":
             torch.set_num_threads(1)
         try:
-            video = _one(restorer, told, place)
+            videos = _group(restorer, task, places)
         finally:
             torch.set_num_threads(threads)
-        yield video
+        yield videos
 
 
 def _spread(
-    restorer: Restorer | None, told: tuple[Any, ...], places: Iterable[int], workers: int, scheduler: str | None
-) -> Iterator[Any]:
+    restorer: Restorer | None, task: Task, groups: Iterable[range], workers: int, scheduler: str | None
+) -> Iterator[list[Video]]:
     """The same by worker processes or on dask, in order; the restorer travels once to each."""
-    store, *rest = told
-    told = (_absolute(store), *rest)
+    names = [entry.clip_id for entry in task.store.entries]
+    task = task._replace(store=_absolute(task.store))
     if isinstance(restorer, nn.Module):
         restorer = copy.deepcopy(_detached(restorer)).cpu()
-    jobs = [(place,) for place in places]
-    names = [entry.clip_id for entry in store.entries]
+    jobs = [(places,) for places in groups]
     yield from in_order(
-        _at_a_worker, jobs, workers, scheduler=scheduler, shared=(restorer, told), name=lambda job: names[job[0]]
+        _at_a_worker,
+        jobs,
+        workers,
+        scheduler=scheduler,
+        shared=(restorer, task),
+        name=lambda job: f"{names[job[0][0]]} to {names[job[0][-1]]}",
     )
 
 
@@ -154,33 +177,49 @@ def _absolute(store: ClipStore) -> ClipStore:
     return ClipStore(store.file.absolute(), store.recipe, store.entries)
 
 
-def _at_a_worker(restorer: Restorer, told: tuple[Any, ...], place: int) -> Any:
-    if told[-1] == "cpu":
+def _at_a_worker(restorer: Restorer, task: Task, places: range) -> list[Video]:
+    if task.device == "cpu":
         torch.set_num_threads(1)
     elif isinstance(restorer, nn.Module):
-        restorer.to(told[-1])
-    return _one(restorer, told, place)
+        restorer.to(task.device)
+    return _group(restorer, task, places)
 
 
-def _one(restorer: Restorer | None, told: tuple[Any, ...], place: int) -> Any:
-    store, size, frames, shown, keep, device = told
-    clip = store[place]
-    if shown is not None:
-        clip = clip[strided(len(clip), shown, stride=2 if len(clip) >= 2 * shown else 1)]
-    video = clip if restorer is None else _restored(restorer, clip, size, frames, device)
-    if keep is not None and len(video) > keep:
-        video = video[evenly(len(video), keep)]
-    return np.ascontiguousarray(video)
+def _group(restorer: Restorer | None, task: Task, places: range) -> list[Video]:
+    """The clips at these places, restored; those of one shape together."""
+    clips = [_frames(task, place) for place in places]
+    restored: dict[int, Video] = {}
+    if restorer is not None:
+        shapes: dict[tuple[int, ...], list[int]] = {}
+        for at, clip in enumerate(clips):
+            shapes.setdefault(clip.shape, []).append(at)
+        for shape, members in shapes.items():
+            pictures = min(shape[0], task.frames) * (shape[1] * shape[2] if task.size is None else task.size**2)
+            together = max(1, PIXELS // pictures)
+            for part in (members[at : at + together] for at in range(0, len(members), together)):
+                restored.update(zip(part, _restored(restorer, np.stack([clips[at] for at in part]), task), strict=True))
+    videos = [restored.get(at, clip) for at, clip in enumerate(clips)]
+    if task.keep is not None:
+        videos = [video[evenly(len(video), task.keep)] if len(video) > task.keep else video for video in videos]
+    return [np.ascontiguousarray(video) for video in videos]
 
 
-def _restored(restorer: Restorer, clip: Any, size: int | None, frames: int, device: torch.device | str) -> Any:
+def _frames(task: Task, place: int) -> Video:
+    clip = task.store[place]
+    if task.shown is None:
+        return clip
+    return clip[strided(len(clip), task.shown, stride=2 if len(clip) >= 2 * task.shown else 1)]
+
+
+def _restored(restorer: Restorer, clips: NDArray[np.uint8], task: Task) -> NDArray[np.uint8]:
+    """(B, T, h, w, 3) -> (B, T, H, W, 3), `frames` frames at a time."""
     pieces = []
-    for part in chunks(len(clip), frames):
-        video = torch.from_numpy(clip[part]).to(device).permute(3, 0, 1, 2)[None].float() / 255
-        if size is not None and video.shape[-2:] != (size, size):
-            video = bicubic_batch(video, size)
-        pieces.append(pixels(restore(restorer, video))[0])
-    return np.concatenate(pieces)[: len(clip)]
+    for part in chunks(clips.shape[1], task.frames):
+        video = torch.from_numpy(clips[:, part]).to(task.device).permute(0, 4, 1, 2, 3).float() / 255
+        if task.size is not None and video.shape[-2:] != (task.size, task.size):
+            video = bicubic_batch(video, task.size)
+        pieces.append(pixels(restore(restorer, video)))
+    return np.concatenate(pieces, axis=1)[:, : clips.shape[1]]
 
 
 def pixels(video: Tensor) -> NDArray[np.uint8]:
