@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from tinylib.datasets.index import Clip, Index
-from tinylib.datasets.store import ClipStore
 from tinylib.methods import pairs
 from tinylib.settings import Studied
 from tinylib.synth import studies
@@ -29,29 +28,49 @@ def test_a_portion_has_so_many_clips_of_each_class_and_is_the_same_again(index):
     assert len(pairs.portion(index, 100)) == len(index)
 
 
-def test_what_one_notebook_rendered_serves_the_others_and_parts_of_it(index, monkeypatch):
-    calls = []
+@pytest.fixture
+def drawn(index, monkeypatch):
+    """Clips whose pixels are their place, and the names of those that were drawn so far."""
+    names = []
+    value = {clip.clip_id: place for place, clip in enumerate(index.clips)}
 
-    def render(some, file, size, *, sensor, kept):
-        calls.append(len(some))
-        value = {clip.clip_id: place for place, clip in enumerate(index.clips)}
-        videos = [np.full((kept, size, size, 3), value[clip.clip_id], np.uint8) for clip in some.clips]
-        made = studies.recipe(size, sensor=sensor, kept=kept)
-        return ClipStore.render(some, file, lambda start: iter(videos[start:]), made=made)
+    def draw(root, clip, size, sensor, kept):
+        names.append(clip.clip_id)
+        return np.full((kept, *size, 3), value[clip.clip_id], np.uint8)
 
-    monkeypatch.setattr(studies, "render", render)
+    monkeypatch.setattr(studies, "rendered", draw)
+    monkeypatch.setattr(studies, "cores", lambda: 1)
+    return names
+
+
+def test_what_one_notebook_rendered_serves_the_others_and_parts_of_it(index, drawn):
     settings = Studied.of("smoke", kept=2)
-    part = index.select([3, 7])
-    alone = pairs.rendered(settings, part, 8, sensor=True)
     whole = pairs.rendered(settings, index, 8, sensor=True)
-    assert calls == [2, 24]
-    assert alone.file != whole.file
+    assert drawn == [clip.clip_id for clip in index.clips]
     other = pairs.rendered(settings, index.select([5, 20]), 8, sensor=True)
-    assert calls == [2, 24]
     assert other.file == whole.file
     assert other[1].max() == 20
     assert other.take(np.array([1, 0]), np.array([[0], [1]]))[:, 0, 0, 0, 0].tolist() == [20, 5]
-    pairs.rendered(settings, part, 8, sensor=False)
-    pairs.rendered(Studied.of("smoke", kept=3), part, 8, sensor=True)
-    assert calls == [2, 24, 2, 2]
+    assert len(drawn) == 24
+    pairs.rendered(settings, index.select([3]), 8, sensor=False)
+    pairs.rendered(Studied.of("smoke", kept=3), index.select([3]), 8, sensor=True)
+    assert drawn[24:] == ["train-03", "train-03"]
     assert {file.parent for file in index.root.rglob("*.store")} == {index.root / "stores"}
+
+
+def test_only_what_no_earlier_store_holds_is_rendered(index, drawn):
+    settings = Studied.of("smoke", kept=2)
+    pairs.rendered(settings, index.select([3, 7]), 8, sensor=True)
+    pairs.rendered(settings, index.select([7, 9]), 8, sensor=True)
+    assert drawn == ["train-03", "train-07", "train-09"]
+    store = pairs.rendered(settings, index.select([2, 3, 9, 11]), 8, sensor=True)
+    assert drawn[3:] == ["train-02", "train-11"]
+    assert [store[place].max() for place in range(4)] == [2, 3, 9, 11]
+    store.verify()
+    whole = studies.render(index.select([2, 3, 9, 11]), index.root / "whole.store", 8, sensor=True, kept=2)
+    assert store.file.read_bytes() == whole.file.read_bytes()
+
+
+def test_a_larger_portion_holds_the_smaller_one(index):
+    small, large = (pairs.portion(index, clips, seed=3) for clips in (3, 6))
+    assert {clip.clip_id for clip in small.clips} < {clip.clip_id for clip in large.clips}

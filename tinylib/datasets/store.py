@@ -172,22 +172,21 @@ class ClipStore:
         return cls._made(index, Path(file), recipe, rendered, False)
 
     @classmethod
-    def part(cls, file: str | Path, index: Index, *, made: Mapping[str, Any]) -> ClipStore | None:
-        """The clips of `index` out of a rendered store that holds these and was made with `made`, else None.
-
-        Clips are told by their names, so `file` must be of the same dataset.
-        """
+    def made_with(cls, file: str | Path, made: Mapping[str, Any]) -> ClipStore | None:
+        """The rendered store at `file`, of whatever clips, if it was made with `made`, else None."""
         try:
-            whole = cls._read(Path(file))
+            store = cls._read(Path(file))
         except DataError:
             return None
-        entries = {entry.clip_id: entry for entry in whole.entries}
-        if whole.recipe.get("made") != json.loads(json.dumps(made)) or any(
-            c.clip_id not in entries for c in index.clips
-        ):
+        return store if store.recipe.get("made") == json.loads(json.dumps(made)) else None
+
+    def part(self, index: Index) -> ClipStore | None:
+        """The clips of `index`, if all are here, else None. They are told by their names: of the same dataset only."""
+        entries = {entry.clip_id: entry for entry in self.entries}
+        if any(clip.clip_id not in entries for clip in index.clips):
             return None
-        recipe = whole.recipe | {"index": index.digest()}
-        return cls(whole.file, recipe, tuple(entries[clip.clip_id] for clip in index.clips))
+        recipe = self.recipe | {"index": index.digest()}
+        return ClipStore(self.file, recipe, tuple(entries[clip.clip_id] for clip in index.clips))
 
     @classmethod
     def _made(

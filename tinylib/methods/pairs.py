@@ -117,18 +117,24 @@ def low(settings: Any, index: Index, size: Size) -> ClipStore:
 def rendered(settings: Any, index: Index, size: Size, *, sensor: bool) -> ClipStore:
     """The study's clips of `index` through the sensor or clean, rendered once beside the study for all notebooks.
 
-    Clips that a store of more clips holds are taken from there. Notebooks that run side by side wait for each other.
+    Clips that earlier stores hold are taken from there, so that notebooks that learn from parts of one split render
+    each clip once between them. Notebooks that run side by side wait for each other.
     """
     folder, kind = index.root / "stores", "natural" if sensor else "clean"
     stem = f"{index.split}-{kind}-{named(size)}-{settings.kept or 'all'}"
-    made = studies.recipe(size, sensor=sensor, kept=settings.kept)
+    recipe = studies.recipe(size, sensor=sensor, kept=settings.kept)
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder / stem):
+        earlier = []
         for file in sorted(folder.glob(f"{stem}-*.store")):
-            store = ClipStore.part(file, index, made=made)
+            store = ClipStore.made_with(file, recipe)
             if store is not None:
-                return store
-        return studies.render(index, folder / f"{stem}-{index.digest()}.store", size, sensor=sensor, kept=settings.kept)
+                whole = store.part(index)
+                if whole is not None:
+                    return whole
+                earlier.append(store)
+        file = folder / f"{stem}-{index.digest()}.store"
+        return studies.render(index, file, size, sensor=sensor, kept=settings.kept, earlier=earlier)
 
 
 def degraded(settings: Any, index: Index, store: ClipStore, size: Size) -> ClipStore:

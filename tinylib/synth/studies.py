@@ -114,26 +114,33 @@ def render(
     sensor: bool,
     kept: int | None = None,
     workers: int | None = None,
+    earlier: Sequence[ClipStore] = (),
 ) -> ClipStore:
     """The clips of a study's index (or of a part of it) at `size`: through the sensor, or clean.
 
     kept: only so many frames a clip, evenly spaced. A size that is not square is the centred part of the square clip.
+    earlier: stores of clips of the same study that were rendered in this very way; what they hold is copied.
     """
     height, width = pair(size)
     made = recipe(size, sensor=sensor, kept=kept)
+    known = {entry.clip_id: (store, place) for store in earlier for place, entry in enumerate(store.entries)}
 
-    def videos(start: int) -> Iterator[Any]:
-        tasks = [(str(index.root), clip, (height, width), sensor, kept) for clip in index.clips[start:]]
+    def videos(start: int) -> Iterator[NDArray[np.uint8]]:
+        clips = index.clips[start:]
+        missing = [clip for clip in clips if clip.clip_id not in known]
+        tasks = [(str(index.root), clip, (height, width), sensor, kept) for clip in missing]
         jobs = cores() if workers is None else workers
+        drawn = in_order(rendered, tasks, min(jobs, len(tasks)), name=lambda task: task[1].clip_id)
         label = f"rendering {index.split} at {height}x{width}"
-        return iter(
-            track(
-                in_order(rendered, tasks, min(jobs, len(tasks)), name=lambda task: task[1].clip_id),
-                label,
-                total=len(tasks),
-                closing_line=False,
-            )
-        )
+        fresh = iter(track(drawn, label, total=len(tasks), closing_line=False))
+        for clip in clips:
+            if clip.clip_id in known:
+                store, place = known[clip.clip_id]
+                yield store[place]
+            else:
+                yield next(fresh)
+        if missing:
+            next(fresh, None)  # the workers' end
 
     return ClipStore.render(index, file, videos, made=made)
 
