@@ -34,9 +34,9 @@ def drawn(index, monkeypatch):
     names = []
     value = {clip.clip_id: place for place, clip in enumerate(index.clips)}
 
-    def draw(root, clip, size, sensor, kept):
-        names.append(clip.clip_id)
-        return np.full((kept, *size, 3), value[clip.clip_id], np.uint8)
+    def draw(root, clips, size, sensor, kept):
+        names.extend(clip.clip_id for clip in clips)
+        return [np.full((kept, *size, 3), value[clip.clip_id], np.uint8) for clip in clips]
 
     monkeypatch.setattr(studies, "rendered", draw)
     monkeypatch.setattr(studies, "cores", lambda: 1)

@@ -156,5 +156,5 @@ def mixed(index: Index, file: str | Path, *, workers: int | None = None) -> Clip
 
 def _mixed(root: str, clip: Clip) -> Video:
     size, sensor = drawn_size(clip)
-    video = studies.rendered(root, clip, (size, size), sensor, FRAMES)
+    (video,) = studies.rendered(root, (clip,), (size, size), sensor, FRAMES)
     return resize_video(video, SIDE, "area" if size > SIDE else "bilinear")

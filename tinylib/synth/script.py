@@ -52,16 +52,22 @@ class Placed:
 
 
 class Act:
-    """A placed vignette that can be posed, in world metres."""
+    """A placed vignette that can be posed, in world metres; performed when it is first looked at."""
 
     def __init__(self, placed: Placed, cast: Any, domain: str, vignette: Vignette | None = None):
         """vignette: what `perform` gives, where that is at hand."""
         self.placed = placed
-        self.vignette = perform(placed.order, domain, cast) if vignette is None else vignette
+        self._cast, self._domain = cast, domain
+        if vignette is not None:
+            self.vignette = vignette
         c, s = math.cos(placed.heading), math.sin(placed.heading)
         self.turn = np.array(((c, -s, 0.0), (s, c, 0.0), (0.0, 0.0, 1.0)))
         self.shift = np.array((placed.x, placed.y, 0.0))
         self._kept: dict[float, Pack] = {}
+
+    @cached_property
+    def vignette(self) -> Vignette:
+        return perform(self.placed.order, self._domain, self._cast)
 
     def pose(self, time: float) -> Pack:
         """Shapes in the world, `time` in frames of the vignette; held at its end."""

@@ -12,6 +12,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import chain, groupby
 from pathlib import Path
 from typing import Any
 
@@ -128,11 +129,11 @@ def render(
     def videos(start: int) -> Iterator[NDArray[np.uint8]]:
         clips = index.clips[start:]
         missing = [clip for clip in clips if clip.clip_id not in known]
-        tasks = [(str(index.root), clip, (height, width), sensor, kept) for clip in missing]
+        tasks = [(str(index.root), group, (height, width), sensor, kept) for group in _by_video(missing)]
         jobs = cores() if workers is None else workers
-        drawn = in_order(rendered, tasks, min(jobs, len(tasks)), name=lambda task: task[1].clip_id)
+        drawn = in_order(rendered, tasks, min(jobs, len(tasks)), name=_named)
         label = f"rendering {index.split} at {height}x{width}"
-        fresh = iter(track(drawn, label, total=len(tasks), closing_line=False))
+        fresh = track(chain.from_iterable(drawn), label, total=len(missing), closing_line=False)
         for clip in clips:
             if clip.clip_id in known:
                 store, place = known[clip.clip_id]
@@ -145,6 +146,16 @@ def render(
     return ClipStore.render(index, file, videos, made=made)
 
 
+def _by_video(clips: Sequence[Clip]) -> list[tuple[Clip, ...]]:
+    """Neighbouring clips of one video together, so that its script is opened once."""
+    return [tuple(group) for _, group in groupby(clips, key=lambda clip: clip.video_id)]
+
+
+def _named(task: tuple[Any, ...]) -> str:
+    first, last = task[1][0].clip_id, task[1][-1].clip_id
+    return first if first == last else f"{first} to {last}"
+
+
 def recipe(size: Size, *, sensor: bool, kept: int | None) -> dict[str, Any]:
     """What `render` makes a store with."""
     return {"study": VERSION, "generator": GENERATOR, "size": list(pair(size)), "sensor": sensor, "kept": kept}
@@ -155,8 +166,8 @@ def masks(index: Index, size: Size, *, kept: int | None) -> NDArray[np.bool_]:
     if kept is None:
         raise UsageError("masks: clips differ in length; keep so many frames of each")
     height, width = pair(size)
-    tasks = [(str(index.root), clip, (height, width), kept) for clip in index.clips]
-    return np.stack(list(in_order(_masked, tasks, min(cores(), len(tasks)), name=lambda task: task[1].clip_id)))
+    tasks = [(str(index.root), group, (height, width), kept) for group in _by_video(index.clips)]
+    return np.stack(list(chain.from_iterable(in_order(_masked, tasks, min(cores(), len(tasks)), name=_named))))
 
 
 def moments(frames: int, kept: int | None) -> NDArray[np.int64]:
@@ -359,19 +370,26 @@ def _window(root: str, clip: Clip) -> tuple[Script, Window]:
     return _script(str(file)), Window(clip.video_id, "", start, end, (x0, y0, x1, y1), clip.labels or ())
 
 
-def rendered(root: str, clip: Clip, size: tuple[int, int], sensor: bool, kept: int | None) -> NDArray[np.uint8]:
+def rendered(
+    root: str, clips: Sequence[Clip], size: tuple[int, int], sensor: bool, kept: int | None
+) -> list[NDArray[np.uint8]]:
+    """Clips of one video, (T, height, width, 3) each."""
     import cv2
 
     cv2.setNumThreads(1)
-    script, window = _window(root, clip)
-    times = moments(window.frames, kept).tolist()
-    video = view(script, window, max(size), sensor=sensor, moments=times, truth=False).video
-    return video if size[0] == size[1] else centre_crop(video, ratio=size)
+    videos = []
+    for script, window in (_window(root, clip) for clip in clips):
+        times = moments(window.frames, kept).tolist()
+        video = view(script, window, max(size), sensor=sensor, moments=times, truth=False).video
+        videos.append(video if size[0] == size[1] else centre_crop(video, ratio=size))
+    return videos
 
 
-def _masked(root: str, clip: Clip, size: tuple[int, int], kept: int | None) -> NDArray[np.bool_]:
-    script, window = _window(root, clip)
-    seen = view(script, window, max(size), moments=moments(window.frames, kept).tolist()).foreground()
+def _masked(root: str, clips: Sequence[Clip], size: tuple[int, int], kept: int | None) -> list[NDArray[np.bool_]]:
     height, width = size
     top, left = (max(size) - height) // 2, (max(size) - width) // 2
-    return seen[:, top : top + height, left : left + width]
+    masks = []
+    for script, window in (_window(root, clip) for clip in clips):
+        seen = view(script, window, max(size), moments=moments(window.frames, kept).tolist()).foreground()
+        masks.append(seen[:, top : top + height, left : left + width])
+    return masks

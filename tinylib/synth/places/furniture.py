@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 
 from tinylib.synth.filming.render import Pack
 from tinylib.synth.places.primitives import Capsule, Face, Shape
-from tinylib.synth.vehicles.vehicles import DARK, KINDS, Vehicle, paint, parked
+from tinylib.synth.vehicles.vehicles import DARK, KINDS, Vehicle, paint, parked, pick, shares
 
 Array = NDArray[np.float64]
 Spot = tuple[float, float]
-_BLANK = {True: (-1.0, 0.0, 0.0), False: (2.0, 0.0, 0.0)}  # no real paint: stands for that of a dark or a light car
 
 
 @dataclass(frozen=True)
@@ -171,23 +170,28 @@ def bus_shelter(rng: np.random.Generator, spot: Spot, turn: float) -> list[Stati
 
 def parked_car(rng: np.random.Generator, spot: Spot, turn: float) -> Static:
     """A car of the moving kind, at rest."""
-    name = str(rng.choice(("sedan", "suv", "pickup", "van"), p=(0.5, 0.3, 0.1, 0.1)))
-    colour = paint(rng, name)
-    dark = sum(colour) < DARK
+    name = _PARKED[pick(rng, _SHARES)]
+    colour = np.array(paint(rng, name))
+    dark = bool(sum(colour.tolist()) < DARK)
     origin, along, across = _frame(spot, turn)
     axes = np.array((along, across, (0.0, 0.0, 1.0)))
+    car, limbs, panels = _unpainted(name, dark)
+    ends = (car.ends.reshape(-1, 1, 3) @ axes).reshape(car.ends.shape) + origin
+    tints, coats = car.tint.copy(), car.paint.copy()
+    tints[limbs], coats[panels] = colour, colour
+    return Static(spot, 2.1, (replace(car, ends=ends, corners=car.corners @ axes + origin, tint=tints, paint=coats),))
 
-    car = _unpainted(name, dark)
-    ends = np.array([point @ axes for point in car.ends.reshape(-1, 3)]).reshape(car.ends.shape) + origin
 
-    def painted(tints: Array) -> Array:
-        return np.where((tints == _BLANK[dark]).all(1, keepdims=True), colour, tints)
-
-    tint, coat = painted(car.tint), painted(car.paint)
-    return Static(spot, 2.1, (replace(car, ends=ends, corners=car.corners @ axes + origin, tint=tint, paint=coat),))
+_PARKED = ("sedan", "suv", "pickup", "van")
+_SHARES = shares((0.5, 0.3, 0.1, 0.1))
 
 
 @lru_cache
-def _unpainted(name: str, dark: bool) -> Pack:
-    """A car at the origin, its paint left blank; what a dark one shows inside differs from a light one."""
-    return Pack.of([Vehicle(KINDS[name], parked(2), _BLANK[dark]).at(0.0).shapes])
+def _unpainted(name: str, dark: bool) -> tuple[Pack, NDArray[np.bool_], NDArray[np.bool_]]:
+    """A car at the origin, and which of its limbs and panels are to be painted.
+
+    What a dark car shows inside differs from a light one.
+    """
+    blank = (-1.0, 0.0, 0.0) if dark else (2.0, 0.0, 0.0)  # no real paint: stands for that of a dark or a light car
+    car = Pack.of([Vehicle(KINDS[name], parked(2), blank).at(0.0).shapes])
+    return car, (car.tint == blank).all(1), (car.paint == blank).all(1)

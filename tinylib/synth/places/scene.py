@@ -188,10 +188,17 @@ def _hall(scene: Scene, rng: np.random.Generator) -> tuple[tuple[float, ...], li
 def _tile(seed: int, roughness: float, size: int = 512) -> Float:
     """Fractal noise that wraps around: zero mean, unit variance."""
     rng = np.random.default_rng((seed, 12))
+    spectrum = np.fft.rfft2(rng.normal(size=(size, size))) * _falloff(roughness, size)
+    noise = np.fft.irfft2(spectrum, s=(size, size))
+    return np.asarray(noise / noise.std(), dtype=np.float32)
+
+
+@lru_cache(maxsize=4)
+def _falloff(roughness: float, size: int) -> Array:
+    """Amplitudes of fractal noise by frequency, nothing at zero."""
     frequency = np.hypot(np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size)[None])
     frequency[0, 0] = np.inf
-    noise = np.fft.irfft2(np.fft.rfft2(rng.normal(size=(size, size))) * frequency**-roughness, s=(size, size))
-    return np.asarray(noise / noise.std(), dtype=np.float32)
+    return np.asarray(frequency**-roughness)
 
 
 def _look(tile: Float, x: Float, y: Float, per_metre: float) -> Float:

