@@ -20,6 +20,7 @@ from tinylib.datasets.index import Index
 from tinylib.datasets.loading import batches
 from tinylib.errors import ClipError, DataError, UsageError
 from tinylib.files import atomic_path, write_json
+from tinylib.models.common import channels_last
 from tinylib.progress import track
 
 Batch = dict[str, Any]
@@ -133,10 +134,11 @@ def predict(
     rows: list[Tensor] = []
     places: list[NDArray[np.int64]] = []
     loader = batches(cast(Any, source), batch_size, workers=workers)
-    for batch in track(loader, label, total=-(-len(dataset) // batch_size), closing_line=False):
-        if batch is not None:
-            rows.append(logits_of(model, batch, transform))
-            places.append(batch["index"].numpy())
+    with channels_last(model):
+        for batch in track(loader, label, total=-(-len(dataset) // batch_size), closing_line=False):
+            if batch is not None:
+                rows.append(logits_of(model, batch, transform))
+                places.append(batch["index"].numpy())
     whose = np.concatenate([np.zeros(0, np.int64), *places])
     whole = np.bincount(whose, minlength=len(index)) == views
     missing = tuple(clip.clip_id for clip, there in zip(index.clips, whole, strict=True) if not there)
@@ -161,7 +163,7 @@ def logits_of(model: nn.Module, batch: Batch, transform: Transform | None = None
     for module in modules:
         module.eval()
     batch = {key: value.to(device) if isinstance(value, Tensor) else value for key, value in batch.items()}
-    with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+    with channels_last(model), torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
         if transform is not None:
             video = transform(batch)["video"]
         else:

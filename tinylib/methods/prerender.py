@@ -19,6 +19,7 @@ from tinylib.datasets.index import Index
 from tinylib.datasets.sampling import chunks, evenly, strided
 from tinylib.datasets.store import ClipStore, Video
 from tinylib.errors import UsageError
+from tinylib.models.common import channels_last
 from tinylib.progress import track
 from tinylib.workers import in_order
 
@@ -41,9 +42,11 @@ class Task(NamedTuple):
 @torch.no_grad()
 def restore(restorer: Restorer, low: Tensor) -> Tensor:
     """Super-resolved video, in eval mode where the restorer has one, clamped to [0, 1]."""
-    if isinstance(restorer, nn.Module):
-        restorer.eval()
-    return restorer(low).float().clamp(0, 1)
+    if not isinstance(restorer, nn.Module):
+        return restorer(low).float().clamp(0, 1)
+    restorer.eval()
+    with channels_last(restorer):
+        return restorer(low).float().clamp(0, 1)
 
 
 def super_resolved(

