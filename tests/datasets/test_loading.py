@@ -121,6 +121,19 @@ def test_test_views_are_items_of_their_own(index, native):
     same(without.batch([5]), data.batch([5]))
 
 
+def test_equal_views_of_a_short_clip_are_one_item_that_counts_for_all(index, native):
+    data = ClipDataset(index, sampler="uniform", frames=4, size=16, store=native, views="test")
+    batch = data.batch(range(len(data)))
+    repeats = [batch["repeats"][batch["index"] == clip].tolist() for clip in range(6)]
+    # 12, 7, 20, 1, 9, 5 frames in quarters of 3, 1, 5, 0, 2 and 1: five views start 0, 0, 1, 1 and 2 frames in, ...
+    assert [sum(each) for each in repeats] == [5] * 6
+    assert [len(each) for each in repeats] == [3, 1, 5, 1, 2, 1]
+    for clip in range(6):
+        views = batch["video"][batch["index"] == clip]
+        assert len({view.numpy().tobytes() for view in views}) == len(views)
+    assert ClipDataset(index, frames=4, size=16, store=native)[0]["repeats"] == 1
+
+
 def test_extra_copies_are_mirrored_with_their_labels(index, native):
     data = ClipDataset(
         index, frames=2, size=16, store=native, extra=[(1, True), (1, False)], mirror=[1, 0], views="centre"

@@ -89,6 +89,21 @@ def test_the_ways_of_the_papers(batch_size, workers):
         assert walk("mean", "probabilities") == close(sigmoid(x).mean() for x in LOGITS.values())
 
 
+def test_a_view_that_repeats_counts_as_often():
+    class Repeated(Views):
+        def batch(self, positions):
+            times = torch.tensor([3 if self.items[p] == (0, VALUES["a"][0]) else 1 for p in positions])
+            return super().batch(positions) | {"repeats": times}
+
+    scores = predict(Grey(), Repeated(), batch_size=4).scores[:, 0]
+    weights = {name: np.ones(len(x)) for name, x in LOGITS.items()} | {"a": np.array([3.0, 1.0])}
+    expected = [np.average(sigmoid(x), weights=weights[name]) for name, x in LOGITS.items()]
+    assert scores == pytest.approx(expected, abs=1e-6)
+    assert predict(Grey(), Repeated(), aggregate="max").scores == pytest.approx(
+        predict(Grey(), Views(), aggregate="max").scores
+    )
+
+
 def test_one_label_means_softmax():
     found = predict(Grey(), Views(multi_label=False), aggregate="mean", on="logits")
     expected = [np.exp(x.mean()) / (np.exp(x.mean()) + 1) for x in LOGITS.values()]

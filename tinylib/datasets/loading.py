@@ -30,12 +30,13 @@ class ClipDataset(Dataset[Batch]):
     """Items of one index: sampled, resized, uint8.
 
     Item: video (T, H, W, 3) uint8; label (classes,) float multi-hot, or an int64 class number; clip_id; index, the
-    clip's place in the index; view, its number among the clip's views; seed, int64, from which everything random about
-    this item follows.
+    clip's place in the index; view, its number among the clip's views; repeats, how many of the clip's views have these
+    very frames; seed, int64, from which everything random about this item follows.
 
     sampler: a name in `sampling.SAMPLERS`, or a function (frames, rng) -> frame numbers.
     views: "train" draws one random sample a clip and epoch; "centre" takes the one deterministic sample; "test" takes
-    every deterministic view of every clip as an item of its own, the views of a clip in a row (`clips` tells whose).
+    every deterministic view of every clip as an item of its own, the views of a clip in a row (`clips` tells whose);
+    views of a short clip that have the same frames are one item.
     store: a `ClipStore` of this index; without one each item is decoded from its file.
     size, resize, fit: as in `store.resize_video`; size None keeps the stored size.
     extra: further items (place in the index, mirrored?), as the winner's copies of tail clips (D18); `mirror` is the
@@ -77,12 +78,15 @@ class ClipDataset(Dataset[Batch]):
         self.clips = np.concatenate([np.arange(len(index)), copies])  # (items,) whose clip each item is
         self._flipped = np.concatenate([np.zeros(len(index), bool), np.array([flip for _, flip in extra], bool)])
         self._view = np.zeros(len(self.clips), np.int64)
+        self._repeats = np.ones(len(self.clips), np.int64)
         self._views: Callable[[int], list[Indices]] | None = None
         if views == "test":
             self._views = make_views(sampler, frames) if isinstance(sampler, str) else lambda n: [self._sample(n, None)]
-            counts = [len(self._views(self.length(int(clip)))) for clip in self.clips]
+            distinct = [_distinct(self._views(self.length(int(clip)))) for clip in self.clips]
+            counts = [len(repeats) for repeats in distinct]
             self.clips, self._flipped = np.repeat(self.clips, counts), np.repeat(self._flipped, counts)
-            self._view = np.concatenate([np.arange(count) for count in counts])
+            self._view = np.array([view for repeats in distinct for view in repeats], np.int64)
+            self._repeats = np.array([count for repeats in distinct for count in repeats.values()], np.int64)
 
     def __len__(self) -> int:
         return len(self.clips)
@@ -129,6 +133,7 @@ class ClipDataset(Dataset[Batch]):
             "clip_id": [self.index.clips[clip].clip_id for clip in clips],
             "index": torch.from_numpy(clips),
             "view": torch.from_numpy(self._view[where]),
+            "repeats": torch.from_numpy(self._repeats[where]),
             "seed": torch.from_numpy(seeds),
         }
 
@@ -147,6 +152,16 @@ class ClipDataset(Dataset[Batch]):
         if len({video.shape for video in videos}) > 1:
             raise UsageError(f"size None: clips of a batch differ in shape ({videos[0].shape}, ...); give a size")
         return np.stack(videos)
+
+
+def _distinct(views: Sequence[Indices]) -> dict[int, int]:
+    """The first views with frames of their own, and how many have these."""
+    first: dict[bytes, int] = {}
+    repeats: dict[int, int] = {}
+    for number, frames in enumerate(views):
+        view = first.setdefault(frames.tobytes(), number)
+        repeats[view] = repeats.get(view, 0) + 1
+    return repeats
 
 
 def item_seeds(seed: int, epoch: int, positions: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -133,12 +133,14 @@ def predict(
     source = _Readable(dataset) if allow_missing else dataset
     rows: list[Tensor] = []
     places: list[NDArray[np.int64]] = []
+    repeats = [torch.zeros(0, dtype=torch.int64)]
     loader = batches(cast(Any, source), batch_size, workers=workers)
     with channels_last(model):
         for batch in track(loader, label, total=-(-len(dataset) // batch_size), closing_line=False):
             if batch is not None:
                 rows.append(logits_of(model, batch, transform))
                 places.append(batch["index"].numpy())
+                repeats.append(batch.get("repeats", torch.ones_like(batch["index"])))
     whose = np.concatenate([np.zeros(0, np.int64), *places])
     whole = np.bincount(whose, minlength=len(index)) == views
     missing = tuple(clip.clip_id for clip, there in zip(index.clips, whole, strict=True) if not there)
@@ -146,8 +148,10 @@ def predict(
         print(
             f"{label}: {len(missing)} of {len(index)} clips could not be read and score 0 for every class", flush=True
         )
-    logits = torch.cat([torch.zeros(0, len(index.classes)), *rows])
-    scores = aggregated(logits, torch.from_numpy(whose), len(index), aggregate, on, index.multi_label)
+    times = torch.cat(repeats)  # a view that several of the clip's are equal to counts for each of them
+    logits = torch.cat([torch.zeros(0, len(index.classes)), *rows]).repeat_interleave(times, dim=0)
+    owners = torch.from_numpy(whose).repeat_interleave(times)
+    scores = aggregated(logits, owners, len(index), aggregate, on, index.multi_label)
     scores[~torch.from_numpy(whole)] = 0
     if not scores.isfinite().all():
         raise DataError(f"{index.clips[int(scores.isfinite().all(1).int().argmin())].clip_id}: a score is not finite")
