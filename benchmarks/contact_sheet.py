@@ -31,7 +31,7 @@ def rows(names: list[str], seed: int, moments: int, side: int) -> dict[str, Imag
         size = side or float(rng.choice(statistics()["V"]["sides"][name][1:4]))
         orders.append(Order(labels, int(rng.integers(2**31)), frames, size, chunk))
     script, _ = compose(Shoot("train", "V", seed, 800_000 + seed, seed, 1.0, tuple(orders)), actions, looks=False)
-    found: dict[str, Image] = {}
+    images: dict[str, Image] = {}
     for name, order in zip(names, orders, strict=True):
         act = next((act for act in script.acts if act.placed.order is order), None)
         window = close_up(act, script.camera, name) if act is not None else None
@@ -44,8 +44,8 @@ def rows(names: list[str], seed: int, moments: int, side: int) -> dict[str, Imag
         strip = np.hstack([*shown, np.full((SHOWN, 8, 3), 255, np.uint8), *twin])
         text = f"{name} {window.side} px, {window.frames} frames"
         cv2.putText(strip, text, (3, 11), cv2.FONT_HERSHEY_SIMPLEX, 0.38, (255, 255, 0), 1, cv2.LINE_AA)
-        found[name] = np.asarray(strip)
-    return found
+        images[name] = np.asarray(strip)
+    return images
 
 
 def main() -> None:

@@ -127,9 +127,9 @@ def compare(ours: Callable[[], None], theirs: Callable[[], None], rounds: int) -
             step()
             marks.append(time.perf_counter())
         times.append((marks[1] - marks[0], marks[2] - marks[1]))
-    kept = times[2:]
-    mine, other = (1000 * statistics.median(column) for column in zip(*kept, strict=True))
-    return mine, other, statistics.median(b / a for a, b in kept)
+    settled = times[2:]
+    mine, other = (1000 * statistics.median(column) for column in zip(*settled, strict=True))
+    return mine, other, statistics.median(b / a for a, b in settled)
 
 
 def against_official(arguments: argparse.Namespace) -> None:

@@ -56,16 +56,16 @@ def window(video: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def of_index(index: Index, limit: int, seed: int) -> Clips:
     """One random stretch of each of at most `limit` clips that are large of themselves, spread over the index."""
     rng = np.random.default_rng((seed, len(index)))
-    found: Clips = []
+    stretches: Clips = []
     for place in rng.permutation(len(index)):
         clip = index.clips[place]
         file = index.file(clip)
-        if len(found) == limit:
+        if len(stretches) == limit:
             break
         info = probe(file, exact=False)
         if min(info.width, info.height) >= SIZE:
-            found.append((clip.video_id, window(read_frames(file, contiguous(info.frames, FRAMES, rng=rng)))))
-    return found
+            stretches.append((clip.video_id, window(read_frames(file, contiguous(info.frames, FRAMES, rng=rng)))))
+    return stretches
 
 
 def read_boxes(tracks: Path, scale: float) -> dict[str, dict[int, tuple[float, float]]]:
@@ -96,14 +96,14 @@ def of_boxes(video: Path, tracks: Path, scale: float, limits: tuple[int, int], s
             at = [seen[t] for t in part + first if t in seen]
             if at and (first >= cut or part[-1] + first < cut):
                 parts[first >= cut].append((f"{video.stem} {person}", part + first, np.mean(at, axis=0)))
-    rng, found = np.random.default_rng((seed, info.frames)), ([], [])  # type: ignore[var-annotated]
-    for side, limit, clips in zip(parts, limits, found, strict=True):
+    rng, cropped = np.random.default_rng((seed, info.frames)), ([], [])  # type: ignore[var-annotated]
+    for side, limit, clips in zip(parts, limits, cropped, strict=True):
         for place in np.sort(rng.permutation(len(side))[:limit]):
             group, frames, (x, y) = side[place]
             left = int(np.clip(round(x - SIZE / 2), 0, info.width - SIZE))
             top = int(np.clip(round(y - SIZE / 2), 0, info.height - SIZE))
             clips.append((group, read_frames(video, frames)[:, top : top + SIZE, left : left + SIZE].copy()))
-    return found
+    return cropped
 
 
 def of_source(source: Path, boxes: Path | None, scale: float, limits: tuple[int, int], seed: int) -> tuple[Clips, ...]:
@@ -193,30 +193,35 @@ def main() -> None:
     parser.add_argument("--channels", type=int, default=16)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path)
-    asked = parser.parse_args()
-    if asked.boxes and len(asked.boxes) != len(asked.source):
-        parser.error(f"{len(asked.source)} sources, {len(asked.boxes)} files of boxes")
+    arguments = parser.parse_args()
+    if arguments.boxes and len(arguments.boxes) != len(arguments.source):
+        parser.error(f"{len(arguments.source)} sources, {len(arguments.boxes)} files of boxes")
     clips: Clips = []
     held: Clips = []
-    for place, source in enumerate(asked.source):
-        boxes, scale = (*asked.boxes, *[None] * len(asked.source))[place], (*asked.boxes_scale, *[1.0] * 99)[place]
-        for whole, part in zip((clips, held), of_source(source, boxes, scale, asked.clips, asked.seed), strict=True):
+    for place, source in enumerate(arguments.source):
+        boxes, scale = (
+            (*arguments.boxes, *[None] * len(arguments.source))[place],
+            (*arguments.boxes_scale, *[1.0] * 99)[place],
+        )
+        for whole, part in zip(
+            (clips, held), of_source(source, boxes, scale, arguments.clips, arguments.seed), strict=True
+        ):
             whole += part
     if not clips or not held:
         raise UsageError(f"{len(clips)} clips of {SIZE} px to train on and {len(held)} held out: both are needed")
     groups = len({group for group, _ in held})
     print(f"{len(clips)} clips to train on, {len(held)} held out (of {groups} groups)", flush=True)
     began = time.process_time()
-    network, steps = train(clips, asked.minutes, asked.wall, asked.channels, asked.seed)
+    network, steps = train(clips, arguments.minutes, arguments.wall, arguments.channels, arguments.seed)
     spent = (time.process_time() - began) / 60
     table = super_resolution.gains(score(network, held))
     print(f"{steps} updates in {spent:.1f} CPU minutes, {device_name()}")
     print(table.round(4).to_string())
-    if asked.out is not None:
-        about = {"sources": [source.name for source in asked.source], "train": len(clips), "test": len(held)}
-        about |= {"groups": groups, "updates": steps, "cpu_minutes": spent, "channels": asked.channels}
+    if arguments.out is not None:
+        about = {"sources": [source.name for source in arguments.source], "train": len(clips), "test": len(held)}
+        about |= {"groups": groups, "updates": steps, "cpu_minutes": spent, "channels": arguments.channels}
         about |= {"commit": commit(), "device": device_name(), "methods": table.reset_index().to_dict("records")}
-        write_json(asked.out, about)
+        write_json(arguments.out, about)
 
 
 if __name__ == "__main__":

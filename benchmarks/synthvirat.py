@@ -48,12 +48,12 @@ from tinylib.synth import (
 from tinylib.workers import in_order
 
 
-def label_law(found: list[Window], domain: str) -> dict[str, Any]:
+def label_law(clips: list[Window], domain: str) -> dict[str, Any]:
     """Label histogram against the real one: KL divergence, cardinality, order of the most frequent sets."""
-    sets = [tuple(w.labels) for w in found]
+    sets = [tuple(w.labels) for w in clips]
     ours = Counter(name for labels in sets for name in labels)
     return {
-        "clips": len(found),
+        "clips": len(clips),
         "kl_real_to_ours": divergence(sets, domain),
         "cardinality": float(np.mean([len(labels) for labels in sets])),
         "top20": top_sets(sets, domain),
@@ -61,31 +61,31 @@ def label_law(found: list[Window], domain: str) -> dict[str, Any]:
     }
 
 
-def length_and_side(found: list[Window]) -> dict[str, Any]:
+def length_and_side(clips: list[Window]) -> dict[str, Any]:
     """Frames against the uniform law, sides against the real quantiles of every class with more than 100 clips."""
-    free = [w for w in found if not PHASES & set(w.labels)]
+    free = [w for w in clips if not PHASES & set(w.labels)]
     counts = np.bincount([w.frames for w in free], minlength=151)[40:151]
     bins = counts[:110].reshape(10, 11).sum(1)
     result: dict[str, Any] = {
-        "frames_mean": float(np.mean([w.frames for w in found])),
+        "frames_mean": float(np.mean([w.frames for w in clips])),
         "frames_chi2_p": float(chisquare(counts).pvalue),
         "frames_by_11": bins.tolist(),
-        "even_square": all(w.side % 2 == 0 and w.box[3] - w.box[1] == w.side for w in found),
-        "side_quantiles": np.percentile([w.side for w in found], (5, 25, 50, 75, 95)).tolist(),
+        "even_square": all(w.side % 2 == 0 and w.box[3] - w.box[1] == w.side for w in clips),
+        "side_quantiles": np.percentile([w.side for w in clips], (5, 25, 50, 75, 95)).tolist(),
         "side_off": {},
     }
     for name, want in statistics()["V"]["sides"].items():
-        sides = [w.side for w in found if name in w.labels]
+        sides = [w.side for w in clips if name in w.labels]
         if len(sides) > 100:
             off = np.percentile(sides, (5, 25, 50, 75, 95)) / np.array(want) - 1
             result["side_off"][name] = [round(float(v), 3) for v in off]
     return result
 
 
-def agreement(script: Script, found: Iterable[Window], meva: bool) -> tuple[int, int]:
+def agreement(script: Script, clips: Iterable[Window], meva: bool) -> tuple[int, int]:
     """How many clips carry the labels that the script meant for what they show: (right, all)."""
     right = total = 0
-    for w in found:
+    for w in clips:
         if meva:
             continue
         best, spot = 0.0, None
@@ -112,11 +112,11 @@ def cut(shoot: Shoot) -> tuple[Shoot, list[Window], dict[str, int]]:
     cv2.setNumThreads(1)
     script, _ = compose(shoot, actions, looks=False)
     annotation = annotate(script, shoot.stem + ("000000_000060" if shoot.domain == "V" else ""))
-    found = windows(annotation, ViratRule(min_clips=0) if shoot.domain == "V" else MevaRule())
-    right, total = agreement(script, found, shoot.domain == "M")
+    clips = windows(annotation, ViratRule(min_clips=0) if shoot.domain == "V" else MevaRule())
+    right, total = agreement(script, clips, shoot.domain == "M")
     counts = {"right": right, "total": total, "missed": script.missed, "vignettes": len(script.acts),
               "video_frames": script.frames, "acted": sum(act.placed.frames for act in script.acts)}  # fmt: skip
-    return shoot, found, counts
+    return shoot, clips, counts
 
 
 def dry(profile: Profile, seed: int, every: int, workers: int) -> dict[str, Any]:
@@ -126,19 +126,19 @@ def dry(profile: Profile, seed: int, every: int, workers: int) -> dict[str, Any]
     for domain in DOMAINS:
         began = time.monotonic()
         jobs = [(shoot,) for shoot in shoots(profile, seed, (domain,))[::every]]
-        found: dict[str, list[Window]] = {split: [] for split in SPLITS}
+        by_split: dict[str, list[Window]] = {split: [] for split in SPLITS}
         counts: Counter[str] = Counter()
-        for shoot, own, count in track(in_order(cut, jobs, workers), f"{domain} videos", total=len(jobs)):
-            found[shoot.split] += own
+        for shoot, clips, count in track(in_order(cut, jobs, workers), f"{domain} videos", total=len(jobs)):
+            by_split[shoot.split] += clips
             counts.update(count)
-        whole = [w for part in found.values() for w in part]
-        sizes[domain] = {split: len(part) for split, part in found.items()}
+        whole = [w for part in by_split.values() for w in part]
+        sizes[domain] = {split: len(part) for split, part in by_split.items()}
         figures[domain] = {
             **label_law(whole, domain), "seconds": time.monotonic() - began, **counts,
             "splits": {split: {k: v for k, v in label_law(part, domain).items() if k != "classes"}
-                       for split, part in found.items() if part},
+                       for split, part in by_split.items() if part},
             "vignettes_at_once": counts["acted"] / counts["video_frames"],
-            "rarest_in_train": Counter(n for w in found["train"] for n in w.labels).most_common()[-4:],
+            "rarest_in_train": Counter(n for w in by_split["train"] for n in w.labels).most_common()[-4:],
         }  # fmt: skip
         if domain == "V":
             figures[domain] |= {**length_and_side(whole), "agreement": counts["right"] / max(counts["total"], 1)}
@@ -195,8 +195,8 @@ def built(out: Path, profile: Profile, seed: int, workers: int | None) -> dict[s
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     parts = ((1, root, ("train", "test")), (2, root2, ("train", "val", "test")))
     sizes = {f"v{v}/{s}": len(read_tinyvirat(r, s, version=v)) for v, r, splits in parts for s in splits}
-    found = [still_noise(file) for file in sorted((root.parent / "virat" / "videos").glob("*.mp4"))[:12]]
-    medians = {name: float(np.median([row[name] for row in found])) for name in NOISE_BANDS}
+    noise = [still_noise(file) for file in sorted((root.parent / "virat" / "videos").glob("*.mp4"))[:12]]
+    medians = {name: float(np.median([row[name] for row in noise])) for name in NOISE_BANDS}
     return {
         "seconds_v1": first,
         "seconds_v1_and_v2": time.monotonic() - began,

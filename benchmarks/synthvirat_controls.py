@@ -63,22 +63,22 @@ Array = NDArray[Any]
 
 def natural(profile: str, seed: int) -> dict[str, tuple[list[Window], Array]]:
     """Windows and empty crops (N, 28, 28, 3) of V's "train" and "test", as the builder cuts them."""
-    found: dict[str, tuple[list[Window], list[Array]]] = {"train": ([], []), "test": ([], [])}
-    todo = [shoot for shoot in shoots(PROFILES[profile], seed, ("V",)) if shoot.split in found]
+    by_split: dict[str, tuple[list[Window], list[Array]]] = {"train": ([], []), "test": ([], [])}
+    todo = [shoot for shoot in shoots(PROFILES[profile], seed, ("V",)) if shoot.split in by_split]
     for shoot in track(todo, "videos"):
         script, backdrop = compose(shoot, actions)
         for window in windows(annotate(script, shoot.stem + "000000_000060"), ViratRule(min_clips=0)):
             x0, y0 = (max(0, at) for at in window.box[:2])
             crop = backdrop.image[y0 : y0 + window.side, x0 : x0 + window.side]
-            found[shoot.split][0].append(window)
-            found[shoot.split][1].append(cv2.resize(crop, (CROP, CROP), interpolation=cv2.INTER_AREA))
-    return {split: (cut, np.array(crops)) for split, (cut, crops) in found.items()}
+            by_split[shoot.split][0].append(window)
+            by_split[shoot.split][1].append(cv2.resize(crop, (CROP, CROP), interpolation=cv2.INTER_AREA))
+    return {split: (cut, np.array(crops)) for split, (cut, crops) in by_split.items()}
 
 
-def targets(found: list[Window]) -> tuple[Array, Array]:
+def targets(clips: list[Window]) -> tuple[Array, Array]:
     """Multi-hot labels (N, 26), and the number of each clip's rarest class (N)."""
-    hot = np.array([[name in window.labels for name in CLASSES] for window in found], np.float32)
-    return hot, np.array([CLASSES.index(rarest(window.labels, "V")) for window in found])
+    hot = np.array([[name in window.labels for name in CLASSES] for window in clips], np.float32)
+    return hot, np.array([CLASSES.index(rarest(window.labels, "V")) for window in clips])
 
 
 def scored(scores: Array, test: list[Window], balanced: Array) -> dict[str, float]:
@@ -142,8 +142,8 @@ def script_of(pair: tuple[str, str], number: int, orders: int, seed: int, split:
         name = pair[i % 2]
         # A distractor draws what it is from its seed.
         number_of = (int(n) for n in iter(lambda: rng.integers(2**31), None))
-        own = next(n for n in number_of if name in CLASSES or actions.distractor(n, "V").events[0].name == name)
-        todo.append(Order((name,) if name in CLASSES else (), own, frames, side, chunk))
+        drawn = next(n for n in number_of if name in CLASSES or actions.distractor(n, "V").events[0].name == name)
+        todo.append(Order((name,) if name in CLASSES else (), drawn, frames, side, chunk))
     scene = 700_000 + 2000 * PAIRS.index(pair) + 2 * number + (split == "test")
     return compose(Shoot(split, "V", number, scene, int(rng.integers(2**31)), 1.0, tuple(todo)), actions, looks=False)[
         0
@@ -180,8 +180,8 @@ def gathered(clips: int, side: int, seed: int, split: str, folder: Path | None) 
                 with atomic_path(file) as part, part.open("wb") as stream:
                     np.savez(stream, videos=videos, labels=labels)
         else:
-            with np.load(file) as kept:
-                videos, labels = kept["videos"], kept["labels"]
+            with np.load(file) as arrays:
+                videos, labels = arrays["videos"], arrays["labels"]
         parts.append((videos, labels))
     return np.concatenate([videos for videos, _ in parts]), np.concatenate([labels for _, labels in parts])
 

@@ -92,7 +92,7 @@ class Study:
     def pixels(self, kind: Kind, split: str) -> ClipStore:
         size, sensor = kind
         file = self.args.out / f"{split}-{_named(kind)}.store"
-        return studies.render(self.splits[split], file, size, sensor=sensor, kept=2 * self.args.frames)
+        return studies.render(self.splits[split], file, size, sensor=sensor, frames=2 * self.args.frames)
 
     def learn(self, kind: Kind, seed: int, teacher: nn.Module | None = None, seen: Kind | None = None) -> nn.Module:
         """A network of clips of one kind; a teacher shows its answers to the same clips as it sees them."""
@@ -131,10 +131,10 @@ class Study:
         """Rows of both splits; the test split's classes are printed."""
         rows = []
         for split in ("train", "test"):
-            found = self.read(network, kind, split)
-            found.save(self.args.out / f"run-{_named(kind)}" / f"{split}.npz")
-            rows += scored(_named(kind), split, metrics.evaluate(found.scores, found.targets, found.video_ids))
-        table = metrics.per_class(found.scores, found.targets, self.splits["test"].classes)
+            scores = self.read(network, kind, split)
+            scores.save(self.args.out / f"run-{_named(kind)}" / f"{split}.npz")
+            rows += scored(_named(kind), split, metrics.evaluate(scores.scores, scores.targets, scores.video_ids))
+        table = metrics.per_class(scores.scores, scores.targets, self.splits["test"].classes)
         print(table[["class", "support", "f1", "ap"]].round(2).to_string(index=False), flush=True)
         return rows
 

@@ -25,17 +25,17 @@ ABOVE = {  # what a room does not see, though it stands further down
 
 def imports(file: Path) -> list[tuple[str, int]]:
     """Dotted names of ours that a file imports, at whatever depth, with the line."""
-    found = []
+    imported = []
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "tinylib":
             for alias in node.names:
                 whole = f"{node.module}.{alias.name}"
                 path = PACKAGE.joinpath(*whole.split(".")[1:])
                 is_module = path.with_suffix(".py").exists() or (path / "__init__.py").exists()
-                found.append((whole if is_module else str(node.module), node.lineno))
+                imported.append((whole if is_module else str(node.module), node.lineno))
         elif isinstance(node, ast.Import):
-            found += [(a.name, node.lineno) for a in node.names if a.name.split(".")[0] == "tinylib"]
-    return found
+            imported += [(a.name, node.lineno) for a in node.names if a.name.split(".")[0] == "tinylib"]
+    return imported
 
 
 def room(dotted: str) -> str:

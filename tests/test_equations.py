@@ -74,8 +74,8 @@ def test_every_printed_equation_is_in_the_table_and_every_mark_as_well():
     listed = {(number, paper, file) for number, paper, file, _ in entries}
     for path in (ROOT / "tinylib").rglob("*.py"):
         source = path.read_text(encoding="utf-8")
-        found = {(number, paper, path.relative_to(ROOT).as_posix()) for _, number, paper in marks(source)}
-        assert found <= listed, path
+        marked = {(number, paper, path.relative_to(ROOT).as_posix()) for _, number, paper in marks(source)}
+        assert marked <= listed, path
 
 
 def cited(text):

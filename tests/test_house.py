@@ -171,12 +171,12 @@ def test_no_source_file_is_a_novel():
 
 def test_only_figures_and_widgets_import_matplotlib_and_ipywidgets():
     pattern = re.compile(r"^\s*(?:import|from) (?:matplotlib|ipywidgets|seaborn)\b", re.MULTILINE)
-    found = {
+    imported = {
         p.name
         for p in (ROOT / "tinylib").rglob("*.py")
         if p.parent.name != "figures" and pattern.search(p.read_text(encoding="utf-8"))
     }
-    assert found <= {"clips.py"}
+    assert imported <= {"clips.py"}
 
 
 def test_the_readmes_name_what_exists():
@@ -204,3 +204,42 @@ def test_the_readmes_name_what_exists():
         text = (ROOT / name).read_text(encoding="utf-8")
         for link in re.findall(r"\]\(([^)#]+)\)", text):
             assert (ROOT / name).parent.joinpath(link).exists() or link.startswith("http"), f"{name}: {link}"
+
+
+VAGUE = {"found", "own", "made", "kept", "asked", "told"}  # deeds: a variable has the name of the thing that it holds
+
+
+def sources():
+    """(where, its lines of Python) of every file and of every notebook's cell."""
+    for folder in ("tinylib", "tests", "benchmarks"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            yield path.relative_to(ROOT).as_posix(), path.read_text(encoding="utf-8")
+    for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
+        for number, cell in enumerate(json.loads(path.read_text(encoding="utf-8"))["cells"], 1):
+            if cell["cell_type"] == "code":
+                yield f"{path.name}, cell {number}", "".join(cell["source"])
+
+
+def bound(tree):
+    """Every variable, argument and attribute that is set, with its line; fields of classes have names of their own."""
+    fields = {id(node.target) for each in ast.walk(tree) if isinstance(each, ast.ClassDef) for node in each.body
+              if isinstance(node, ast.AnnAssign)}  # fmt: skip
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and id(node) not in fields:
+            yield node.id, node.lineno
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            yield node.attr, node.lineno
+        elif isinstance(node, ast.arg):
+            yield node.arg, node.lineno
+
+
+def test_variables_have_the_names_of_things():
+    vague = [f"{where}:{line}: {name}" for where, text in sources() for name, line in bound(ast.parse(text))
+             if name in VAGUE]  # fmt: skip
+    assert vague == []
+
+
+def test_a_type_that_is_known_is_said():
+    words = {path.relative_to(ROOT).as_posix(): len(re.findall(r"\bAny\b", path.read_text(encoding="utf-8")))
+             for path in (ROOT / "tinylib").rglob("*.py")}  # fmt: skip
+    assert sum(words.values()) < 120, sorted(words.items(), key=lambda item: -item[1])[:5]

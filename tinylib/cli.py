@@ -6,10 +6,11 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from tinylib import __version__
 from tinylib.errors import TinylibError, UsageError
+from tinylib.files import Json
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -185,7 +186,7 @@ def reports(args: argparse.Namespace) -> int:
 
     texts = _pairs(args.parameter, "reports")
     only = [part.strip() for part in args.only.split(",") if part.strip()]
-    options: dict[str, Any] = {"force": args.force, "keep_checkpoints": args.keep_checkpoints}
+    options: Json = {"force": args.force, "keep_checkpoints": args.keep_checkpoints}
     statuses = run(args.notebooks, args.profile, only, args.out, args.scheduler, texts=texts, **options)
     out = args.out or Path("reports", args.profile)
     print(f"{out}/index.html: {sum(s.state == 'done' for s in statuses)} of {len(statuses)} notebooks done")
@@ -205,12 +206,12 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
 
     def command(name: str, function: Command, what: str) -> argparse.ArgumentParser:
-        made: argparse.ArgumentParser = commands.add_parser(name, help=what, description=what, allow_abbrev=False)
-        made.set_defaults(function=function)
-        made.add_argument("--debug", action="store_true", help="show the traceback of an error")
-        return made
+        subparser: argparse.ArgumentParser = commands.add_parser(name, help=what, description=what, allow_abbrev=False)
+        subparser.set_defaults(function=function)
+        subparser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+        return subparser
 
-    profile: dict[str, Any] = {"choices": ("smoke", "demo", "full"), "default": "demo"}
+    profile: Json = {"choices": ("smoke", "demo", "full"), "default": "demo"}
 
     make = command("synth", synth, "make SynthVIRAT")
     make.add_argument("--out", type=Path, required=True, metavar="DIR")
@@ -248,32 +249,32 @@ def parser() -> argparse.ArgumentParser:
         "--class-rows", type=_rows, metavar="ROWS", help="the file's row of each class: 3,0,1 or 'as filed'"
     )
 
-    own = command("predict", predict, "recognise actions in a video")
-    own.add_argument("video", type=_file, metavar="VIDEO")
-    own.add_argument(
+    find = command("predict", predict, "recognise actions in a video")
+    find.add_argument("video", type=_file, metavar="VIDEO")
+    find.add_argument(
         "--model",
         type=_exists,
         metavar="RUN_DIR",
         help="a run folder, or its checkpoint (default: the network that ships)",
     )
-    own.add_argument("--out", type=Path, required=True, metavar="DIR")
-    own.add_argument(
+    find.add_argument("--out", type=Path, required=True, metavar="DIR")
+    find.add_argument(
         "--boxes",
         type=_file,
         metavar="FILE",
         help="tracks: CSV (frame,id,x0,y0,x1,y1), MOT, KPF geometry or VIRAT objects (default: what moves)",
     )
-    own.add_argument("--threshold", type=_share, default=0.5, metavar="P", help="scores say a class from it on (0.5)")
-    own.add_argument("--calibrate", type=_file, metavar="SCORES.npz", help="fit the run's calibration on these first")
-    own.add_argument("--min-frames", type=_positive, default=40, metavar="N", help="of a clip (40)")
-    own.add_argument("--method", choices=("mog2", "knn"), default="mog2", help="background subtraction")
-    own.add_argument("--width", type=_positive, default=960, metavar="PX", help="wider frames are searched at it (960)")
-    own.add_argument("--motion", type=_number, default=40.0, metavar="X", help="higher finds less that moves (40)")
-    own.add_argument("--travel", type=_number, default=1.0, metavar="X", help="tracks get so many sides far (1)")
-    own.add_argument("--layer", metavar="NAME", help="of the attention maps (default: the deepest with 6 px or more)")
-    own.add_argument("--no-maps", action="store_true", help="leave the attention maps out")
-    own.add_argument("--no-video", action="store_true", help="leave the annotated video out")
-    own.add_argument("--overwrite", action="store_true", help="an earlier result in DIR goes; default: it is set aside")
+    find.add_argument("--threshold", type=_share, default=0.5, metavar="P", help="scores say a class from it on (0.5)")
+    find.add_argument("--calibrate", type=_file, metavar="SCORES.npz", help="fit the run's calibration on these first")
+    find.add_argument("--min-frames", type=_positive, default=40, metavar="N", help="of a clip (40)")
+    find.add_argument("--method", choices=("mog2", "knn"), default="mog2", help="background subtraction")
+    find.add_argument("--width", type=_positive, default=960, metavar="PX", help="wider frames shrink to it (960)")
+    find.add_argument("--motion", type=_number, default=40.0, metavar="X", help="higher finds less that moves (40)")
+    find.add_argument("--travel", type=_number, default=1.0, metavar="X", help="tracks get so many sides far (1)")
+    find.add_argument("--layer", metavar="NAME", help="of the attention maps (default: the deepest with 6 px or more)")
+    find.add_argument("--no-maps", action="store_true", help="leave the attention maps out")
+    find.add_argument("--no-video", action="store_true", help="leave the annotated video out")
+    find.add_argument("--overwrite", action="store_true", help="an earlier result in DIR goes (else it is set aside)")
 
     answer = command("submit", submit, "challenge submission from scores, validated")
     answer.add_argument("scores", type=_file, nargs="+", metavar="SCORES.npz", help="several are averaged")

@@ -11,9 +11,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from tinylib.errors import DataError, UsageError
 
+Json = dict[str, Any]  # an object of a JSON or YAML file: plain values by name
 BEFORE = ".before-"  # in the name of a folder that was set aside
 
 

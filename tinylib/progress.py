@@ -37,9 +37,9 @@ def watched() -> bool:
     Batch executors (papermill, nbclient) never answer `input()`, and say so with each cell they send; that tells them
     from JupyterLab. `TINYLIB_PROGRESS=bar` or `=lines` decides it by hand.
     """
-    asked = os.environ.get("TINYLIB_PROGRESS")
-    if asked in ("bar", "lines"):
-        return asked == "bar"
+    style = os.environ.get("TINYLIB_PROGRESS")
+    if style in ("bar", "lines"):
+        return style == "bar"
     if "IPython" in sys.modules:
         from IPython import get_ipython
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tinylib.errors import UsageError, WorkerKilled
+from tinylib.files import Json
 
 if TYPE_CHECKING:
     from multiprocessing.context import ForkServerContext, SpawnContext
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     import torch
 
 Result = TypeVar("Result")
-Item = TypeVar("Item", bound=tuple[Any, ...])
+Item = TypeVar("Item", bound=tuple[object, ...])
 SLOW = ("torch", "scipy.spatial.transform", "pandas", "cv2", "numba", "av")  # what workers import, and wait for
 MANY = 200  # items from which it pays to start processes
 AHEAD = 2  # items a worker that are handed out before their turn
@@ -85,7 +86,7 @@ def in_order(
     workers: int,
     *,
     scheduler: str | None = None,
-    shared: tuple[Any, ...] = (),
+    shared: tuple[object, ...] = (),
     name: Callable[[Item], str] = str,
 ) -> Iterator[Result]:
     """`function(*shared, *item)` of every item, in order, two a worker in advance; as `as_finished`, and it raises."""
@@ -99,7 +100,7 @@ def as_finished(
     workers: int,
     *,
     scheduler: str | None = None,
-    shared: tuple[Any, ...] = (),
+    shared: tuple[object, ...] = (),
     name: Callable[[Item], str] = str,
 ) -> Iterator[tuple[Item, Callable[[], Result]]]:
     """Every item with a function that gives its result, or raises what it raised, in the order in which they end.
@@ -116,7 +117,7 @@ def _outcomes(
     items: Iterable[Item],
     workers: int,
     scheduler: str | None,
-    shared: tuple[Any, ...],
+    shared: tuple[object, ...],
     name: Callable[[Item], str],
     *,
     ordered: bool,
@@ -135,7 +136,7 @@ def _on_processes(
     function: Callable[..., Result],
     items: Iterable[Item],
     workers: int,
-    shared: tuple[Any, ...],
+    shared: tuple[object, ...],
     name: Callable[[Item], str],
     *,
     ordered: bool,
@@ -167,14 +168,14 @@ class _Pool:
     They are new processes, not copies of this one: a copy of a process with threads, such as a kernel, may stand still.
     """
 
-    def __init__(self, shared: tuple[Any, ...], name: Callable[[Any], str]):
+    def __init__(self, shared: tuple[object, ...], name: Callable[[Any], str]):
         self.shared, self.name = shared, name
         self.of_thread = threading.local()
         self.lock = threading.Lock()
         self.processes: list[BaseProcess] = []
         self.closed = False
 
-    def call(self, function: Callable[..., Result], item: tuple[Any, ...]) -> Result:
+    def call(self, function: Callable[..., Result], item: tuple[object, ...]) -> Result:
         """Its result, from this thread's process, or from a second one where the first is killed."""
         for _ in range(2):
             pipe = self.pipe()
@@ -216,7 +217,7 @@ class _Pool:
             process.join()
 
 
-def _work(pipe: connection.Connection, shared: tuple[Any, ...]) -> None:
+def _work(pipe: connection.Connection, shared: tuple[object, ...]) -> None:
     """A worker's life: items in, (result, error) out; it ends with the process that started it."""
 
     def watch() -> None:
@@ -227,7 +228,7 @@ def _work(pipe: connection.Connection, shared: tuple[Any, ...]) -> None:
 
     threading.Thread(target=watch, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt is the starter's to answer
-    answer: tuple[Any, Exception | None]
+    answer: tuple[object, Exception | None]
     while True:
         try:
             function, item = pipe.recv()
@@ -249,7 +250,7 @@ def _on_dask(
     function: Callable[..., Result],
     items: Iterable[Item],
     scheduler: str,
-    shared: tuple[Any, ...],
+    shared: tuple[object, ...],
     name: Callable[[Item], str],
     *,
     ordered: bool,
@@ -270,7 +271,7 @@ def _on_dask(
             return item, result
 
         if ordered:
-            waiting: deque[tuple[Item, Any]] = deque()
+            waiting: deque[tuple[Item, object]] = deque()
             for item in items:
                 waiting.append((item, client.submit(function, *everywhere, *item, pure=False)))
                 if len(waiting) > AHEAD * max(1, len(client.nthreads())):
@@ -331,7 +332,7 @@ def check_guard() -> None:
         )
 
 
-def _line_of(script: dict[str, Any]) -> int | None:
+def _line_of(script: Json) -> int | None:
     """The line that the script's own top level has reached, None where it is not on the way here."""
     frame = sys._getframe()
     while frame is not None:

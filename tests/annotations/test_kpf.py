@@ -175,12 +175,12 @@ def test_largest_real_file_is_read_quickly(shared_data):
 
 
 def test_real_diva_files(shared_data):
-    found = {}
+    classes_by_file = {}
     for file in sorted((shared_data / "virat_kpf").glob("*-activities.yml")):
         video = read_kpf(file)
         assert video.domain == "virat"
-        found[video.video_id[8:17]] = [(a.name, a.start, a.end) for a in video.activities], len(video.notes)
-    assert found == {
+        classes_by_file[video.video_id[8:17]] = [(a.name, a.start, a.end) for a in video.activities], len(video.notes)
+    assert classes_by_file == {
         "040000_00": ([("vehicle_turning_right", 601, 632)], 3),
         "040000_05": ([("vehicle_starting", 664, 709)], 3),
         "040005_08": ([("vehicle_stopping", 957, 986)], 5),

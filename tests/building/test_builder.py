@@ -294,15 +294,15 @@ def test_rare_classes_are_removed_from_all_splits(tmp_path):
         rule = ViratRule(min_clips=min_clips)
         return build(tmp_path / "annotations", None, tmp_path / str(min_clips), rule, dry_run=True)
 
-    found = dry(1)
-    assert found.clips == {"train": 3, "test": 3}
-    assert found.labels == {"activity_carrying": 4, "activity_running": 2}
+    clips = dry(1)
+    assert clips.clips == {"train": 3, "test": 3}
+    assert clips.labels == {"activity_carrying": 4, "activity_running": 2}
     report = dry(2)  # two training clips of carrying, one of running
     assert report.clips == {"train": 2, "test": 2}
     assert report.labels == {"activity_carrying": 4}
     assert report.notes == ("classes with fewer than 2 training clips are removed: activity_running (1)",)
     sample = dry(10)
-    assert sample.clips == found.clips  # a sample, not a dataset
+    assert sample.clips == clips.clips  # a sample, not a dataset
     assert "none is removed" in sample.notes[0]
 
 

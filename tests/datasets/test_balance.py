@@ -72,7 +72,7 @@ def test_counts_swap_left_and_right_in_mirrored_copies():
 
 def test_the_dataset_shows_the_copies_as_counted(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (6, 3, 4, 6, 3), np.uint8)
-    store = ClipStore.render(TRAIN, tmp_path / "x.store", lambda start: iter(pixels[start:]), made={})
+    store = ClipStore.render(TRAIN, tmp_path / "x.store", lambda start: iter(pixels[start:]), origin={})
     extra = balance.flipped_tail(TRAIN, tail=3) + balance.label_wise(TRAIN)
     mirror = mirror_permutation(CLASSES)
     data = ClipDataset(TRAIN, store=store, frames=3, size=None, views="centre", extra=extra, mirror=mirror)

@@ -20,13 +20,13 @@ def server(monkeypatch):
     """Serves DATA, ranges too; `cut` breaks off the next answer after so many bytes. `asked` are the ranges."""
 
     class Handler(BaseHTTPRequestHandler):
-        asked: list[str | None] = []  # noqa: RUF012
+        ranges: list[str | None] = []  # noqa: RUF012
         cut: int | None = None
 
         def do_GET(self):
             if self.path != "/data.zip":
                 return self.send_error(404)
-            Handler.asked.append(self.headers["Range"])
+            Handler.ranges.append(self.headers["Range"])
             start = int(self.headers["Range"][6:-1]) if self.headers["Range"] else 0
             if start >= len(DATA):
                 return self.send_error(416)
@@ -63,9 +63,9 @@ def test_a_cut_download_goes_on_where_it_was(server, tmp_path):
     assert not (tmp_path / "data.zip").exists()
     (file,) = fetch("mine", tmp_path, agree=True)
     assert file.read_bytes() == DATA
-    assert server.asked == [None, "bytes=700000-"]
+    assert server.ranges == [None, "bytes=700000-"]
     assert fetch("mine", tmp_path, agree=True) == [file]  # whole: nothing is asked for again
-    assert len(server.asked) == 2
+    assert len(server.ranges) == 2
 
 
 def test_a_wrong_size_or_hash_is_never_put_in_place(server, tmp_path):

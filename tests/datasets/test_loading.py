@@ -208,9 +208,9 @@ def test_crops_are_windows_random_in_training_and_central_in_evaluation():
     whole, out = BatchTransform()(batch)["video"], transform(batch)["video"]
     places = set()
     for sample, window in zip(whole, out, strict=True):
-        found = [(y, x) for y in range(3) for x in range(4) if torch.equal(sample[..., y : y + 8, x : x + 9], window)]
-        assert len(found) == 1
-        places.add(found[0])
+        corners = [(y, x) for y in range(3) for x in range(4) if torch.equal(sample[..., y : y + 8, x : x + 9], window)]
+        assert len(corners) == 1
+        places.add(corners[0])
     assert len(places) > 8
     assert torch.equal(transform.eval()(batch)["video"], whole[..., 1:9, 2:11])
     with pytest.raises(UsageError, match="the clips are 10x12"):

@@ -66,9 +66,9 @@ def test_mirrors_are_said_truly(kind):
 def test_a_store_becomes_a_store_of_its_motion(tmp_path):
     index = Index("x", "train", tmp_path, ("a",), False, tuple(Clip(c, c, "v", ("a",)) for c in "pq"))
     videos = [sliding(1), sliding(-1)]
-    source = ClipStore.render(index, tmp_path / "rgb.store", lambda start: videos[start:], made={})
-    made = motion.moving("difference", source, index, tmp_path / "motion.store")
-    np.testing.assert_array_equal(made[1], motion.difference(videos[1]))
-    assert made.size == source.size
+    source = ClipStore.render(index, tmp_path / "rgb.store", lambda start: videos[start:], origin={})
+    store = motion.moving("difference", source, index, tmp_path / "motion.store")
+    np.testing.assert_array_equal(store[1], motion.difference(videos[1]))
+    assert store.size == source.size
     with pytest.raises(UsageError, match="motion 'heat': expected one of difference, flow"):
         motion.moving("heat", source, index, tmp_path / "heat.store")

@@ -66,8 +66,8 @@ def test_videos_are_measured_and_compared(tmp_path, index):
     for name in "ab":
         write_video(tmp_path / f"{name}.mp4", frames)
     declared = Index("n", "train", tmp_path, ("x",), True, clips)
-    found = statistics.disagreements(declared)
-    assert found.to_dict("records") == [{"clip_id": "b", "declared": (6, 16, 12), "found": (5, 16, 12)}]
+    table = statistics.disagreements(declared)
+    assert table.to_dict("records") == [{"clip_id": "b", "declared": (6, 16, 12), "found": (5, 16, 12)}]
     bare = Index("n", "train", tmp_path, ("x",), True, tuple(Clip(n, f"{n}.mp4", n, ("x",)) for n in "abc"))
     measured = statistics.measured(bare, 5)
     assert [(c.frames, c.width, c.height) for c in measured.clips] == [(5, 16, 12)] * 2

@@ -9,7 +9,7 @@ from tinylib.evaluation.calibration import Calibration, expected_error, fit_cali
 CLASSES = ("a", "b", "c")
 
 
-def made(n=4000, slope=0.5, intercept=-1.0, seed=0):
+def miscalibrated(n=4000, slope=0.5, intercept=-1.0, seed=0):
     """Scores of a network that is too sure, and labels: p(label) = sigmoid(slope * logit(score) + intercept)."""
     rng = np.random.default_rng(seed)
     logits = rng.normal(0, 3, (n, 3))
@@ -18,26 +18,26 @@ def made(n=4000, slope=0.5, intercept=-1.0, seed=0):
 
 
 def test_platt_finds_the_law_that_made_the_labels():
-    scores, targets = made()
-    found = fit_calibration(scores, targets, CLASSES, weights="w")
-    assert found.kind == "platt"
-    np.testing.assert_allclose(found.slopes, 0.5, atol=0.06)
-    np.testing.assert_allclose(found.intercepts, -1.0, atol=0.15)
-    fresh, truth = made(seed=1)
-    assert expected_error(found.apply(fresh), truth) < 0.02 < 0.1 < expected_error(fresh, truth)
-    assert found.before > found.after
+    scores, targets = miscalibrated()
+    calibration = fit_calibration(scores, targets, CLASSES, weights="w")
+    assert calibration.kind == "platt"
+    np.testing.assert_allclose(calibration.slopes, 0.5, atol=0.06)
+    np.testing.assert_allclose(calibration.intercepts, -1.0, atol=0.15)
+    fresh, truth = miscalibrated(seed=1)
+    assert expected_error(calibration.apply(fresh), truth) < 0.02 < 0.1 < expected_error(fresh, truth)
+    assert calibration.before > calibration.after
 
 
 def test_a_class_without_clips_leans_on_the_others_and_order_is_kept():
-    scores, targets = made(n=300)
+    scores, targets = miscalibrated(n=300)
     targets[:, 2] = 0
     targets[0, 2] = 1
-    found = fit_calibration(scores, targets, CLASSES)
-    assert 0.1 < found.slopes[2] < 2
-    assert found.intercepts[2] < found.intercepts[0]
+    calibration = fit_calibration(scores, targets, CLASSES)
+    assert 0.1 < calibration.slopes[2] < 2
+    assert calibration.intercepts[2] < calibration.intercepts[0]
     for column in range(3):
         order = np.argsort(scores[:, column], kind="stable")
-        assert (np.diff(found.apply(scores)[order, column]) >= -1e-6).all()
+        assert (np.diff(calibration.apply(scores)[order, column]) >= -1e-6).all()
 
 
 def test_a_network_that_knows_nothing_ends_at_the_base_rate():
@@ -52,11 +52,11 @@ def test_one_label_has_a_temperature():
     true = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
     labels = (true.cumsum(1) < rng.random((5000, 1))).sum(1)
     sure = np.exp(3 * logits) / np.exp(3 * logits).sum(1, keepdims=True)
-    found = fit_calibration(sure.astype(np.float32), labels, CLASSES)
-    assert found.kind == "temperature"
-    assert found.slopes[0] == pytest.approx(1 / 3, abs=0.03)
-    np.testing.assert_allclose(found.apply(sure).sum(1), 1, atol=1e-5)
-    assert (found.apply(sure).argmax(1) == sure.argmax(1)).all()
+    calibration = fit_calibration(sure.astype(np.float32), labels, CLASSES)
+    assert calibration.kind == "temperature"
+    assert calibration.slopes[0] == pytest.approx(1 / 3, abs=0.03)
+    np.testing.assert_allclose(calibration.apply(sure).sum(1), 1, atol=1e-5)
+    assert (calibration.apply(sure).argmax(1) == sure.argmax(1)).all()
 
 
 def test_expected_error_by_hand():
@@ -65,10 +65,10 @@ def test_expected_error_by_hand():
 
 
 def test_it_survives_its_file(tmp_path):
-    scores, targets = made(n=100)
-    found = fit_calibration(scores, targets, CLASSES, weights="abc")
-    found.save(tmp_path / "calibration.json")
-    assert Calibration.load(tmp_path / "calibration.json") == found
+    scores, targets = miscalibrated(n=100)
+    calibration = fit_calibration(scores, targets, CLASSES, weights="abc")
+    calibration.save(tmp_path / "calibration.json")
+    assert Calibration.load(tmp_path / "calibration.json") == calibration
     spoilt = json.loads((tmp_path / "calibration.json").read_text()) | {"kind": "magic"}
     (tmp_path / "b.json").write_text(json.dumps(spoilt))
     (tmp_path / "c.json").write_text("[1")
@@ -78,7 +78,7 @@ def test_it_survives_its_file(tmp_path):
 
 
 def test_what_cannot_be_fitted():
-    scores, targets = made(n=10)
+    scores, targets = miscalibrated(n=10)
     with pytest.raises(DataError, match="too few"):
         fit_calibration(scores, targets * 0, CLASSES)
     with pytest.raises(UsageError, match="and 2 classes"):

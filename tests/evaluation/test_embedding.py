@@ -17,9 +17,9 @@ def clouds(apart, count=12, classes=3, seed=0):
 def test_purity_counts_neighbours_of_other_videos_only():
     features = np.array([[0.0], [0.1], [0.3], [1.0], [5.0], [5.1]])
     labels, groups = np.array([0, 0, 1, 0, 1, 1]), np.array(list("aabbcc"))
-    found = embedding.purity(features, labels, groups, neighbours=1)
+    purity = embedding.purity(features, labels, groups, neighbours=1)
     # neighbours: 2, 2, 1, 1, 3, 3 (the nearest one of another video)
-    assert found.tolist() == [0, 0, 0, 1, 0, 0]
+    assert purity.tolist() == [0, 0, 0, 1, 0, 0]
     two = embedding.purity(features, labels, groups, neighbours=2)
     assert two.tolist() == [0.5, 0.5, 0, 1, 0.5, 0.5]
     assert np.isnan(embedding.purity(features, labels, groups, neighbours=5)).all()
@@ -59,9 +59,9 @@ def test_the_projection_keeps_far_clouds_apart_and_is_repeatable():
 
 def test_a_clip_a_class_has_no_silhouette():
     table = embedding.separation({"a": [np.eye(4)]}, np.arange(4), np.arange(4), neighbours=2)
-    found = table.set_index(["network", "metric"])["value"]
-    assert np.isnan(found["a", "silhouette"])
-    assert found["a", "neighbour purity"] == 0
+    values = table.set_index(["network", "metric"])["value"]
+    assert np.isnan(values["a", "silhouette"])
+    assert values["a", "neighbour purity"] == 0
 
 
 def test_too_little_is_named():

@@ -73,15 +73,15 @@ def test_thresholds_rise_with_class_size():
 def test_a_class_unseen_in_validation_takes_its_sizes_threshold():
     truth = np.array([[1, 0, 0], [1, 0, 1], [0, 0, 1], [0, 0, 0]])
     scores = np.array([[0.4, 0.1, 0.9], [0.4, 0.1, 0.9], [0.2, 0.1, 0.9], [0.2, 0.1, 0.5]])
-    found = ensemble.fit_thresholds(scores, truth, counts=[10, 99, 1000])
-    np.testing.assert_allclose(found[[0, 2]], [0.3, 0.7])
-    assert found[0] < found[1] < found[2]
+    thresholds = ensemble.fit_thresholds(scores, truth, counts=[10, 99, 1000])
+    np.testing.assert_allclose(thresholds[[0, 2]], [0.3, 0.7])
+    assert thresholds[0] < thresholds[1] < thresholds[2]
 
 
 def test_a_group_keeps_its_highest_class():
     scores = np.array([[0.9, 0.7, 0.8], [0.6, 0.9, 0.1], [0.9, 0.2, 0.9], [0.1, 0.2, 0.9]])
-    kept = ensemble.one_of_each_group(ensemble.decide(scores), scores, CLASSES, GROUPS)
-    assert kept.astype(int).tolist() == [[1, 0, 1], [0, 1, 0], [1, 0, 1], [0, 0, 1]]
+    decisions = ensemble.one_of_each_group(ensemble.decide(scores), scores, CLASSES, GROUPS)
+    assert decisions.astype(int).tolist() == [[1, 0, 1], [0, 1, 0], [1, 0, 1], [0, 0, 1]]
 
 
 def test_a_class_below_its_threshold_cannot_win_its_group():
@@ -131,9 +131,9 @@ def test_a_submission_is_read_back_in_order(answer):
 def test_mutated_submissions_are_refused_by_line(answer, mutate, message):
     path, _ = answer
     path.write_text("\n".join(mutate(path.read_text().splitlines())) + "\n")
-    with pytest.raises(AnnotationError) as found:
+    with pytest.raises(AnnotationError) as error:
         ensemble.check_submission(path)
-    assert str(found.value) == f"{path}{message}"
+    assert str(error.value) == f"{path}{message}"
 
 
 def test_clips_without_numbers_cannot_be_submitted(tmp_path):

@@ -9,7 +9,7 @@ from tinylib.evaluation import folds
 from tinylib.evaluation.scores import Scores
 
 
-def kept(root, fold, experiment, seed, right, *, classes=("a", "b")):
+def keep_scores(root, fold, experiment, seed, right, *, classes=("a", "b")):
     """Scores of four clips of two videos, the first `right` of them told correctly."""
     truth = np.array([0, 1, 0, 1])
     said = np.where(np.arange(4) < right, truth, 1 - truth)
@@ -32,11 +32,11 @@ def kept(root, fold, experiment, seed, right, *, classes=("a", "b")):
 @pytest.fixture
 def runs(tmp_path):
     for seed in (0, 1):
-        kept(tmp_path, "one", "student-12x16", seed, 2)
-        kept(tmp_path, "two", "student-12x16", seed, 1 + seed)
-        kept(tmp_path, "one", "SAT", seed, 4)
-        kept(tmp_path, "two", "SAT", seed, 2)
-    kept(tmp_path, "one", "only-here", 0, 1)
+        keep_scores(tmp_path, "one", "student-12x16", seed, 2)
+        keep_scores(tmp_path, "two", "student-12x16", seed, 1 + seed)
+        keep_scores(tmp_path, "one", "SAT", seed, 4)
+        keep_scores(tmp_path, "two", "SAT", seed, 2)
+    keep_scores(tmp_path, "one", "only-here", 0, 1)
     return [tmp_path / "one", tmp_path / "two"]
 
 
@@ -78,11 +78,11 @@ def test_runs_that_do_not_fit_together_are_named(runs, tmp_path):
         folds.pooled([*runs, tmp_path / "empty"])
     with pytest.raises(UsageError, match="named twice"):
         folds.pooled([runs[0], *runs])
-    kept(tmp_path, "three", "SAT", 0, 1)
+    keep_scores(tmp_path, "three", "SAT", 0, 1)
     with pytest.raises(DataError, match=r"three: SAT has seeds \[0\], elsewhere \[0, 1\]"):
         folds.pooled([*runs, tmp_path / "three"])
-    kept(tmp_path, "four", "SAT", 0, 1, classes=("a", "c"))
-    kept(tmp_path, "four", "SAT", 1, 1, classes=("a", "c"))
+    keep_scores(tmp_path, "four", "SAT", 0, 1, classes=("a", "c"))
+    keep_scores(tmp_path, "four", "SAT", 1, 1, classes=("a", "c"))
     with pytest.raises(DataError, match=r"four: SAT tells other classes apart"):
         folds.pooled([*runs, tmp_path / "four"])
 

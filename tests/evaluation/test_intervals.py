@@ -30,8 +30,8 @@ def test_a_class_that_a_resample_lacks_keeps_its_value_there():
     weights = np.array([[1, 1, 1], [2, 0, 1]])  # the second has lost class 1; no clip has class 2
     # class 0: AP 1 and predicted {0, 2}: F1 2/3, then, with clip 0 twice, 4/5; class 1: AP 1, predicted {0, 1}: F1 2/3
     for absent, second in (("keep", (4 / 5 + 2 / 3) / 3), ("zero", 4 / 15)):
-        found = metrics.precision_recall_f1(scores, targets, weights=weights, absent=absent)
-        assert found[:, 2] == pytest.approx([4 / 9, second])
+        rates = metrics.precision_recall_f1(scores, targets, weights=weights, absent=absent)
+        assert rates[:, 2] == pytest.approx([4 / 9, second])
     hard = np.array([[0.9, 0.8, 0.1], [0.2, 0.7, 0.9], [0.8, 0.4, 0.1]])  # class 1 found second: AP 1/2
     means = metrics.mean_average_precision(hard, targets, weights=weights, absent="keep")
     assert means == pytest.approx([0.75, 0.75])
@@ -102,9 +102,9 @@ def test_coverage_on_long_tailed_splits():
         )
         ends = [metrics.interval(value) for value in values]
         plain.append([low <= aim <= high for (low, high), aim in zip(ends, aims.values(), strict=True)])
-    found, before = np.mean(held, axis=0), np.mean(plain, axis=0)
-    assert (found >= 0.85).all(), found
-    assert (before <= found).all(), (before, found)
+    after, before = np.mean(held, axis=0), np.mean(plain, axis=0)
+    assert (after >= 0.85).all(), after
+    assert (before <= after).all(), (before, after)
 
 
 def test_three_groups_or_fewer_tell_no_skew():

@@ -140,11 +140,11 @@ def plain_ssim(x: np.ndarray, y: np.ndarray) -> float:
 def test_ssim_is_the_definition():
     rng = np.random.default_rng(0)
     video, target = rng.random((2, 1, 2, 2, 14, 13))
-    found = metrics.ssim(torch.from_numpy(video), torch.from_numpy(target))
-    assert found.shape == (1, 2)
+    ssim = metrics.ssim(torch.from_numpy(video), torch.from_numpy(target))
+    assert ssim.shape == (1, 2)
     for frame in range(2):
         expected = np.mean([plain_ssim(video[0, c, frame], target[0, c, frame]) for c in range(2)])
-        assert found[0, frame].item() == pytest.approx(expected, abs=1e-9)
+        assert ssim[0, frame].item() == pytest.approx(expected, abs=1e-9)
     assert metrics.ssim(torch.from_numpy(video), torch.from_numpy(video)).min().item() == pytest.approx(1)
     with pytest.raises(UsageError, match="smaller than"):
         metrics.ssim(torch.zeros(1, 3, 1, 8, 8), torch.zeros(1, 3, 1, 8, 8))

@@ -77,9 +77,9 @@ LOGITS = {name: 4 * np.array(greys) / 255 - 2 for name, greys in VALUES.items()}
 @pytest.mark.parametrize("workers", [0, 1])
 def test_the_ways_of_the_papers(batch_size, workers):
     def walk(aggregate, on):
-        found = predict(Grey(), Views(), batch_size=batch_size, aggregate=aggregate, on=on, workers=workers)
-        assert found.scores[:, 1].tolist() == [0.5, 0.5, 0.5]
-        return found.scores[:, 0]
+        answers = predict(Grey(), Views(), batch_size=batch_size, aggregate=aggregate, on=on, workers=workers)
+        assert answers.scores[:, 1].tolist() == [0.5, 0.5, 0.5]
+        return answers.scores[:, 0]
 
     close = lambda expected: pytest.approx(list(expected), abs=1e-6)  # noqa: E731
     assert walk("max", "probabilities") == close(sigmoid(x.max()) for x in LOGITS.values())
@@ -105,22 +105,22 @@ def test_a_view_that_repeats_counts_as_often():
 
 
 def test_one_label_means_softmax():
-    found = predict(Grey(), Views(multi_label=False), aggregate="mean", on="logits")
+    answers = predict(Grey(), Views(multi_label=False), aggregate="mean", on="logits")
     expected = [np.exp(x.mean()) / (np.exp(x.mean()) + 1) for x in LOGITS.values()]
-    assert found.scores[:, 0] == pytest.approx(expected, abs=1e-6)
-    assert found.scores.sum(1) == pytest.approx([1, 1, 1])
-    assert found.targets.tolist() == [0, 0, 0]
+    assert answers.scores[:, 0] == pytest.approx(expected, abs=1e-6)
+    assert answers.scores.sum(1) == pytest.approx([1, 1, 1])
+    assert answers.targets.tolist() == [0, 0, 0]
 
 
 def test_scores_say_what_tables_need():
-    found = predict(Grey(), Views())
-    assert found.clip_ids == ("a", "b", "c")
-    assert found.video_ids == ("video a", "video b", "video c")
-    assert found.sides.tolist() == [20, 21, 22]
-    assert found.domains == ("virat",) * 3
-    assert found.targets.tolist() == [[1, 0]] * 3
-    assert found.scores.dtype == np.float32
-    assert found.data_hash == Views().index.digest()
+    answers = predict(Grey(), Views())
+    assert answers.clip_ids == ("a", "b", "c")
+    assert answers.video_ids == ("video a", "video b", "video c")
+    assert answers.sides.tolist() == [20, 21, 22]
+    assert answers.domains == ("virat",) * 3
+    assert answers.targets.tolist() == [[1, 0]] * 3
+    assert answers.scores.dtype == np.float32
+    assert answers.data_hash == Views().index.digest()
 
 
 def test_networks_and_transforms_go_back_to_the_mode_they_were_in():
@@ -139,11 +139,11 @@ def test_networks_and_transforms_go_back_to_the_mode_they_were_in():
 def test_a_clip_that_cannot_be_read(batch_size, capsys):
     with pytest.raises(ClipError, match=r"c\.mp4: cut short"):
         predict(Grey(), Views(bad="c"), batch_size=batch_size)
-    found = predict(Grey(), Views(bad="c"), batch_size=batch_size, allow_missing=True, label="scoring")
+    answers = predict(Grey(), Views(bad="c"), batch_size=batch_size, allow_missing=True, label="scoring")
     assert "scoring: 1 of 3 clips could not be read" in capsys.readouterr().out
-    assert found.missing == ("c",)
-    assert found.scores[2].tolist() == [0, 0]
-    assert np.array_equal(found.scores[:2], predict(Grey(), Views()).scores[:2])
+    assert answers.missing == ("c",)
+    assert answers.scores[2].tolist() == [0, 0]
+    assert np.array_equal(answers.scores[:2], predict(Grey(), Views()).scores[:2])
 
 
 def test_no_clip_may_be_left_out_silently():
@@ -163,15 +163,15 @@ def test_scores_that_are_not_finite_name_their_clip():
 
 
 def test_files_of_scores(tmp_path):
-    found = predict(Grey(), Views(bad="b"), allow_missing=True)
-    found.save(tmp_path / "scores.npz")
+    answers = predict(Grey(), Views(bad="b"), allow_missing=True)
+    answers.save(tmp_path / "scores.npz")
     again = Scores.load(tmp_path / "scores.npz")
     for name in Scores.__dataclass_fields__:
-        a, b = getattr(found, name), getattr(again, name)
+        a, b = getattr(answers, name), getattr(again, name)
         assert np.array_equal(a, b) if isinstance(a, np.ndarray) else a == b
         assert not isinstance(a, np.ndarray) or a.dtype == b.dtype
     assert json.loads((tmp_path / "scores.json").read_text())["missing"] == ["b"]
-    replace(found, targets=None).save(tmp_path / "secret.npz")
+    replace(answers, targets=None).save(tmp_path / "secret.npz")
     assert Scores.load(tmp_path / "secret.npz").targets is None
     (tmp_path / "cut.npz").write_bytes((tmp_path / "scores.npz").read_bytes()[:200])
     with pytest.raises(DataError, match=r"cut\.npz: not a file of scores"):
@@ -179,7 +179,7 @@ def test_files_of_scores(tmp_path):
     with pytest.raises(DataError, match=r"none\.npz: no such"):
         Scores.load(tmp_path / "none.npz")
     with pytest.raises(UsageError, match=r"\.npz"):
-        found.save(tmp_path / "scores.csv")
+        answers.save(tmp_path / "scores.csv")
 
 
 def test_every_reading_has_a_sampler():
@@ -198,8 +198,8 @@ def test_every_reading_has_a_sampler():
 )
 def test_sliding_over_a_long_video(length, stride, starts):
     video = np.repeat(np.arange(length, dtype=np.uint8) * 50, 48).reshape(length, 4, 4, 3)
-    found, scores = slide(Grey(), iter(video), window=2, stride=stride, batch_size=2)
-    assert found.tolist() == starts
+    first_frames, scores = slide(Grey(), iter(video), window=2, stride=stride, batch_size=2)
+    assert first_frames.tolist() == starts
     greys = [[min(start + k, length - 1) * 50 for k in range(2)] for start in starts]
     assert scores[:, 0] == pytest.approx(sigmoid(4 * np.mean(greys, axis=1) / 255 - 2), abs=1e-6)
 

@@ -109,11 +109,11 @@ def test_banner_and_empty_sheet():
 @pytest.mark.parametrize("draw", [figures.grouped_bars, figures.class_scores])
 def test_a_legend_covers_no_bar(draw):
     full = {f"a class with a name {i}": 1.0 for i in range(5)}
-    made = draw({f"method {i}": full for i in range(5)}, title="All bars as long as they can be")
-    figures.png(made)  # lays it out
-    (legend,) = made.legends
-    assert not legend.get_window_extent().overlaps(made.axes[0].get_window_extent())
-    assert made.axes[0].get_legend() is None
+    figure = draw({f"method {i}": full for i in range(5)}, title="All bars as long as they can be")
+    figures.png(figure)  # lays it out
+    (legend,) = figure.legends
+    assert not legend.get_window_extent().overlaps(figure.axes[0].get_window_extent())
+    assert figure.axes[0].get_legend() is None
 
 
 def test_a_figure_is_saved_as_picture_and_as_vectors(tmp_path):

@@ -51,25 +51,25 @@ def test_one_video_has_no_interval():
 
 def test_thresholds_out_of_fold_never_saw_the_clips_video():
     scores, truth, videos = case()
-    found = ensemble.out_of_fold(scores, truth, videos, folds=3, monotone=False)
-    assert found.shape == scores.shape
-    parts = {tuple(found[videos == video][0]) for video in set(videos)}
+    thresholds = ensemble.out_of_fold(scores, truth, videos, folds=3, monotone=False)
+    assert thresholds.shape == scores.shape
+    parts = {tuple(thresholds[videos == video][0]) for video in set(videos)}
     assert len(parts) == 3
     for video in set(videos):
-        assert (found[videos == video] == found[videos == video][0]).all()
-    own = videos == "video 2"
-    forged = np.where(own[:, None], ~truth, truth)  # whatever the clips of this video are, its thresholds stay
+        assert (thresholds[videos == video] == thresholds[videos == video][0]).all()
+    inside = videos == "video 2"
+    forged = np.where(inside[:, None], ~truth, truth)  # whatever the clips of this video are, its thresholds stay
     np.testing.assert_array_equal(
-        ensemble.out_of_fold(scores, forged, videos, folds=3, monotone=False)[own], found[own]
+        ensemble.out_of_fold(scores, forged, videos, folds=3, monotone=False)[inside], thresholds[inside]
     )
 
 
 def test_each_video_alone_is_a_fold_at_most():
     scores, truth, videos = case()
-    found = ensemble.out_of_fold(scores, truth, videos, folds=100)
+    thresholds = ensemble.out_of_fold(scores, truth, videos, folds=100)
     outside = videos != "video 0"
     np.testing.assert_array_equal(
-        found[videos == "video 0"][0], ensemble.fit_thresholds(scores[outside], truth[outside])
+        thresholds[videos == "video 0"][0], ensemble.fit_thresholds(scores[outside], truth[outside])
     )
     with pytest.raises(DataError, match="two source videos"):
         ensemble.out_of_fold(scores, truth, ["v"] * len(videos))
@@ -78,5 +78,5 @@ def test_each_video_alone_is_a_fold_at_most():
 def test_the_group_prior_takes_the_classes_that_are_there():
     classes = ("Opening", "Closing", "activity_walking", "Entering")
     scores = np.array([[0.9, 0.8, 0.7, 0.6]] * 2)
-    kept = ensemble.group_prior(scores > 0.5, scores, classes, ("virat", "meva"))
-    assert kept.astype(int).tolist() == [[1, 0, 1, 1], [1, 1, 1, 1]]
+    decisions = ensemble.group_prior(scores > 0.5, scores, classes, ("virat", "meva"))
+    assert decisions.astype(int).tolist() == [[1, 0, 1, 1], [1, 1, 1, 1]]

@@ -68,8 +68,8 @@ def test_rolling_takes_a_fifth_of_the_run_and_unlabelled_clips_need_no_labels():
         BACKBONE.make(3, 0), BACKBONE.make(3, 1), attention_transfer.ROLLING, 5, supervised=False
     )
     batch = {"high": torch.rand(1, 3, 4, 24, 32), "video": torch.rand(1, 3, 4, 24, 32)}
-    found = alone.losses(batch, Progress(0, 0, 1, 5, 0))
-    torch.testing.assert_close(found["loss"], (found["spatial"] + found["temporal"]) / 2)
+    losses = alone.losses(batch, Progress(0, 0, 1, 5, 0))
+    torch.testing.assert_close(losses["loss"], (losses["spatial"] + losses["temporal"]) / 2)
 
 
 def ramp(height, width):
@@ -114,11 +114,11 @@ def test_windows_follow_the_clips_own_seeds_and_stand_still_in_eval_mode():
 def test_features_come_in_the_order_of_the_clips(tmp_path):
     index = Index("x", "test", tmp_path, ("a", "b"), False, tuple(Clip(c, c, "v", ("a",)) for c in "pqr"))
     videos = [np.random.default_rng(i).integers(0, 256, (8, 24, 32, 3), np.uint8) for i in range(3)]
-    store = ClipStore.render(index, tmp_path / "a.store", lambda start: videos[start:], made={})
+    store = ClipStore.render(index, tmp_path / "a.store", lambda start: videos[start:], origin={})
     data = ClipDataset(index, store=store, views="centre", sampler=BACKBONE.sampler(), size=None)
     network = BACKBONE.make(2, 0).eval()
-    found = attention_transfer.features(network, data, batch_size=2, maps=True)
-    assert {name: values.shape for name, values in found.items()} == {
+    outputs = attention_transfer.features(network, data, batch_size=2, maps=True)
+    assert {name: values.shape for name, values in outputs.items()} == {
         "pooled": (3, 64),
         "attention": (3, 4),
         "layer1": (3, 4, 6, 8),
@@ -128,8 +128,8 @@ def test_features_come_in_the_order_of_the_clips(tmp_path):
     }
     frames = torch.from_numpy(videos[2][[0, 2, 4, 6]]).permute(3, 0, 1, 2)[None].float() / 255
     alone = network.features(frames)
-    np.testing.assert_allclose(found["pooled"][2], alone["pooled"][0].detach(), rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(found["layer1"][2], alone["layer1"][0].abs().sum(0).detach(), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(outputs["pooled"][2], alone["pooled"][0].detach(), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(outputs["layer1"][2], alone["layer1"][0].abs().sum(0).detach(), rtol=1e-4, atol=1e-4)
 
 
 def test_a_backbone_starts_from_a_file_and_one_that_does_not_fit_is_named(tmp_path):

@@ -34,9 +34,9 @@ def drawn(index, monkeypatch):
     names = []
     value = {clip.clip_id: place for place, clip in enumerate(index.clips)}
 
-    def draw(root, clips, size, sensor, kept):
+    def draw(root, clips, size, sensor, frames):
         names.extend(clip.clip_id for clip in clips)
-        return [np.full((kept, *size, 3), value[clip.clip_id], np.uint8) for clip in clips]
+        return [np.full((frames, *size, 3), value[clip.clip_id], np.uint8) for clip in clips]
 
     monkeypatch.setattr(studies, "rendered", draw)
     monkeypatch.setattr(studies, "cores", lambda: 1)
@@ -67,7 +67,7 @@ def test_only_what_no_earlier_store_holds_is_rendered(index, drawn):
     assert drawn[3:] == ["train-02", "train-11"]
     assert [store[place].max() for place in range(4)] == [2, 3, 9, 11]
     store.verify()
-    whole = studies.render(index.select([2, 3, 9, 11]), index.root / "whole.store", 8, sensor=True, kept=2)
+    whole = studies.render(index.select([2, 3, 9, 11]), index.root / "whole.store", 8, sensor=True, frames=2)
     assert store.file.read_bytes() == whole.file.read_bytes()
 
 

@@ -24,7 +24,7 @@ def low(tmp_path):
     clips = tuple(Clip(str(k), f"{k}.mp4", "v", ("a",)) for k in range(len(SIDES)))
     index = Index("folder", "train", tmp_path, ("a",), False, clips)
     videos = [rng.integers(0, 256, (5, side, side, 3), np.uint8) for side in SIDES]
-    return index, ClipStore.render(index, tmp_path / "low.store", lambda start: iter(videos[start:]), made={})
+    return index, ClipStore.render(index, tmp_path / "low.store", lambda start: iter(videos[start:]), origin={})
 
 
 def small_vsr(**sizes):
@@ -32,7 +32,7 @@ def small_vsr(**sizes):
     return prerender.ToSize(RealBasicVSR(channels=4, propagation_blocks=1, cleaning_blocks=1), **sizes)
 
 
-RECIPE = {"size": None, "frames": 5, "shown": None, "made": {}}
+RECIPE = {"size": None, "frames": 5, "shown": None, "origin": {}}
 
 
 def test_ten_pixels_pass_through_realbasicvsr():
@@ -153,10 +153,10 @@ def test_gone_on_with_anywhere_the_bytes_are_the_same(low, tmp_path, monkeypatch
     whole = super_resolution.super_resolved(network, store, index, tmp_path / "whole.store", **RECIPE)
     render = ClipStore.render
 
-    def later(index, file, videos, *, made):
+    def later(index, file, videos, *, origin):
         for place, video in enumerate(videos(start), start):
             np.testing.assert_array_equal(video, whole[place])
-        return render(index, file, videos, made=made)
+        return render(index, file, videos, origin=origin)
 
     monkeypatch.setattr(ClipStore, "render", later)
     again = super_resolution.super_resolved(network, store, index, tmp_path / "again.store", **RECIPE)

@@ -33,11 +33,11 @@ def settings(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def material(settings):
-    found = {}
+    losses = {}
     for name, index in pairs.splits(settings).items():
         low, high = pairs.low(settings, index, 8), pairs.high(settings, index, 16)
-        found[name] = Material(index, low, high, restored=high)
-    return found
+        losses[name] = Material(index, low, high, restored=high)
+    return losses
 
 
 def test_pairs_of_synthetic_data_are_aligned(settings, material):
@@ -45,9 +45,9 @@ def test_pairs_of_synthetic_data_are_aligned(settings, material):
     assert (each.low.size, each.high.size) == ((8, 8), (16, 16))
     assert each.low.frames.tolist() == each.high.frames.tolist() == [4] * 4
     assert pairs.masks(settings, each.index, 16).shape == (4, 4, 16, 16)
-    made = pairs.degraded(settings, each.index, each.high, (8, 8))
-    assert made.size == (8, 8)
-    assert not np.array_equal(made[0], each.low[0])  # resized is not natural
+    degraded = pairs.degraded(settings, each.index, each.high, (8, 8))
+    assert degraded.size == (8, 8)
+    assert not np.array_equal(degraded[0], each.low[0])  # resized is not natural
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -155,14 +155,14 @@ def test_a_super_resolver_learns_from_pairs_and_restores_the_low(settings, mater
     assert lessons.index is material["val"].index  # no clip that classifiers learn from, or are judged on
     assert recipe_study.lessons(material, frames=4, seed=0, synthetic=False).index is material["train"].index
     settings = replace(settings, run_dir=str(tmp_path), low=8, generator_epochs=1, channels=4, batch=4)
-    generator, made = recipe_study.restorer(settings, "progressive", lessons, scale=2)
-    assert made == {"generator": "progressive", "start": "none"}
-    restored = material["test"].restored_by(generator, tmp_path / "test.store", frames=4, made=made)
+    generator, origin = recipe_study.restorer(settings, "progressive", lessons, scale=2)
+    assert origin == {"generator": "progressive", "start": "none"}
+    restored = material["test"].restored_by(generator, tmp_path / "test.store", frames=4, origin=origin)
     assert restored.low is material["test"].low
     assert restored.restored.size == (16, 16)
     bicubic, named = recipe_study.restorer(settings, "bicubic", lessons, scale=2)
-    plain = material["test"].restored_by(bicubic, tmp_path / "bicubic.store", frames=4, made=named)
-    again = material["test"].restored_by(generator, tmp_path / "bicubic.store", frames=4, made=made)
+    plain = material["test"].restored_by(bicubic, tmp_path / "bicubic.store", frames=4, origin=named)
+    again = material["test"].restored_by(generator, tmp_path / "bicubic.store", frames=4, origin=origin)
     assert np.array_equal(again.restored[0], restored.restored[0])  # another restorer's video is not taken for its own
     assert plain.restored.size == (16, 16)
 
@@ -176,7 +176,7 @@ def test_a_generator_of_large_scale_is_not_given_large_video(settings, material,
             return video
 
     small = replace(settings, low=4, run_dir=str(tmp_path))
-    recipes.at_size(small, material, 12, restorer=Watched(), made={"watched": 1})
+    recipes.at_size(small, material, 12, restorer=Watched(), origin={"watched": 1})
     assert set(seen) == {8}
 
 
@@ -184,7 +184,7 @@ def test_the_same_clips_at_another_size(settings, material):
     assert recipes.at_size(settings, material, settings.low)["test"] is material["test"]
     generator = ProgressiveDVSR(scale=2, frames=4, channels=4)
     natural = recipes.at_size(settings, material, 12)["test"]
-    resized = recipes.at_size(settings, material, 12, resized=True, restorer=generator, made={"weights": "these"})[
+    resized = recipes.at_size(settings, material, 12, resized=True, restorer=generator, origin={"weights": "these"})[
         "test"
     ]
     assert natural.low.size == resized.low.size == (12, 12)

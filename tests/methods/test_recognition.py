@@ -24,7 +24,7 @@ def split(tmp_path, name, clips=8, size=12, seed=0):
     videos = [rng.integers(100, 120, (4, size, size, 3)).astype(np.uint8) + (k % 2 == 0) * 60 for k in range(clips)]
     store = ClipStore.render(
         index, tmp_path / f"{name}-{size}.store", lambda start: (v.astype(np.uint8) for v in videos[start:]),
-        made={"size": size},
+        origin={"size": size},
     )  # fmt: skip
     return index, store
 

@@ -33,16 +33,16 @@ def data(tmp_path):
     clips = tuple(Clip(str(i), f"{i}.mp4", f"v{i % 3}", (("a",), ("b",), ("a", "b"))[i % 3]) for i in range(9))
     index = Index("x", "train", Path("."), ("a", "b"), True, clips)
     pixels = rng.integers(0, 256, (9, 8, 4, 4, 3), np.uint8)
-    store = ClipStore.render(index, tmp_path / "x.store", lambda start: iter(pixels[start:]), made={})
+    store = ClipStore.render(index, tmp_path / "x.store", lambda start: iter(pixels[start:]), origin={})
     return lambda views: ClipDataset(index, store=store, frames=4, size=None, views=views)
 
 
-def run(data, folder, **asked):
+def run(data, folder, **options):
     torch.manual_seed(0)
     objective = Classify(Mean())
     config = FitConfig(epochs=4, batch_size=4, lr=0.1, schedule="restarts", cycle=0.25, ema=0.9, keep_cycles=True)
     result, scored = snapshots.train(
-        objective, data("train"), config, folder, exams={"val": data("test")}, transform=BatchTransform(), **asked
+        objective, data("train"), config, folder, exams={"val": data("test")}, transform=BatchTransform(), **options
     )
     return objective, result, scored
 
@@ -76,8 +76,8 @@ def test_members_are_found_again_if_they_are_of_the_same_clips(data, tmp_path):
         "ir_CSN_SR_KD-2-val.npz",
         "ir_CSN-0-val.npz",
     }
-    found = snapshots.load(tmp_path / "kept", "ir-CSN(SR+KD)", {"val": index})
-    assert [f["val"].scores.tolist() for f in found] == [s["val"].scores.tolist() for s in saved]
+    members = snapshots.load(tmp_path / "kept", "ir-CSN(SR+KD)", {"val": index})
+    assert [f["val"].scores.tolist() for f in members] == [s["val"].scores.tolist() for s in saved]
     assert snapshots.load(tmp_path / "kept", "ir-CSN(SR+KD)", {"val": index.select(range(8))}) == []
     assert snapshots.load(tmp_path / "kept", "ir-CSN(SR+KD)", {"val": index, "test": index}) == []
     assert snapshots.load(tmp_path / "nowhere", "UniFormer", {"val": index}) == []

@@ -48,11 +48,11 @@ def test_gains_are_over_the_same_clips(dataset):
         scale=2,
         transform=BatchTransform().eval(),
     )
-    found = super_resolution.gains(table)
-    assert found.loc["bicubic", ["psnr gain", "psnr low", "psnr high"]].tolist() == [0, 0, 0]
+    gains = super_resolution.gains(table)
+    assert gains.loc["bicubic", ["psnr gain", "psnr low", "psnr high"]].tolist() == [0, 0, 0]
     wide = table.pivot(index="clip_id", columns="method", values="psnr")
-    assert found.loc["grey", "psnr gain"] == pytest.approx((wide.grey - wide.bicubic).mean())
-    assert found.loc["grey", "psnr low"] <= found.loc["grey", "psnr gain"] <= found.loc["grey", "psnr high"]
+    assert gains.loc["grey", "psnr gain"] == pytest.approx((wide.grey - wide.bicubic).mean())
+    assert gains.loc["grey", "psnr low"] <= gains.loc["grey", "psnr gain"] <= gains.loc["grey", "psnr high"]
 
 
 def test_restored_video_stays_in_range():
@@ -91,7 +91,7 @@ def test_phase_one_gives_each_stage_its_batch_and_its_share():
 def test_stages_are_measured_at_their_own_size(dataset):
     network = ProgressiveDVSR(scale=2, frames=4, channels=4)
     super_resolution.phase_one(network, 3, epochs=10, batches=(2,), lr=1e-3, from_interpolation=True)
-    found = super_resolution.StageQuality(dataset, BatchTransform().eval())(network)
+    quality = super_resolution.StageQuality(dataset, BatchTransform().eval())(network)
     table = super_resolution.quality(
         {"trilinear": super_resolution.trilinear(2), "bicubic": super_resolution.bicubic(2)},
         dataset,
@@ -99,10 +99,10 @@ def test_stages_are_measured_at_their_own_size(dataset):
         transform=BatchTransform().eval(),
     )
     means = table.groupby("method")["psnr"].mean()
-    assert found["held psnr"] == pytest.approx(means["trilinear"], abs=1e-4)
-    assert found["bicubic psnr"] == pytest.approx(means["bicubic"], abs=1e-4)
-    assert found["psnr low"] <= found["psnr gain"] <= found["psnr high"]
-    history = [{"epoch": 1, "loss": 1.0}, {"epoch": 2, **found}, {"epoch": 3, **found}]
+    assert quality["held psnr"] == pytest.approx(means["trilinear"], abs=1e-4)
+    assert quality["bicubic psnr"] == pytest.approx(means["bicubic"], abs=1e-4)
+    assert quality["psnr low"] <= quality["psnr gain"] <= quality["psnr high"]
+    history = [{"epoch": 1, "loss": 1.0}, {"epoch": 2, **quality}, {"epoch": 3, **quality}]
     assert super_resolution.by_stage(history)["epoch"].tolist() == [3]
 
 
@@ -121,19 +121,19 @@ def test_a_split_is_restored_once_and_again_when_the_network_changes(dataset, tm
         calls.append(tuple(low.shape))
         return super_resolution.bicubic(2)(low)
 
-    asked = {"size": 16, "frames": 3, "shown": None}
+    options = {"size": 16, "frames": 3, "shown": None}
     where = dataset.store, dataset.index, tmp_path / "restored.store"
-    store = super_resolution.super_resolved(twice, *where, **asked, made={"weights": "a"})
+    store = super_resolution.super_resolved(twice, *where, **options, origin={"weights": "a"})
     assert calls == [(3, 3, 3, 16, 16)] * 2  # three clips of four frames together, three frames at a time
     assert [store[i].shape for i in range(3)] == [(4, 32, 32, 3)] * 3
     video = torch.from_numpy(dataset.store[1].copy()).permute(3, 0, 1, 2)[None].float() / 255
     expected = super_resolution.bicubic(2)(super_resolution.bicubic_batch(video[:, :, :3], 16))
     assert np.array_equal(store[1][:3], super_resolution.pixels(expected)[0])
-    super_resolution.super_resolved(twice, *where, **asked, made={"weights": "a"})
+    super_resolution.super_resolved(twice, *where, **options, origin={"weights": "a"})
     assert len(calls) == 2
-    super_resolution.super_resolved(twice, *where, **asked, made={"weights": "b"})
+    super_resolution.super_resolved(twice, *where, **options, origin={"weights": "b"})
     assert len(calls) == 4
     plain = super_resolution.super_resolved(
-        None, *where[:2], tmp_path / "p.store", size=None, frames=3, shown=2, made={}
+        None, *where[:2], tmp_path / "p.store", size=None, frames=3, shown=2, origin={}
     )
     assert np.array_equal(plain[0], dataset.store[0][[0, 2]])

@@ -111,9 +111,9 @@ def test_maps_are_compared_on_the_same_clips_with_chance_beside_them():
     masks = torch.zeros(3, 2, 4, 4, dtype=torch.bool)
     masks[:2, :, :2, :2] = True  # a quarter of two clips; nobody is in the third
     table = localisation.compare({"truth": masks.float(), "flat": torch.ones(3, 2, 4, 4)}, masks, ["a", "b", "c"])
-    found = table.set_index(["map", "metric"])
+    measured = table.set_index(["map", "metric"])
     for metric in localisation.MEASURES:
-        assert found.loc[("truth", metric), ["value", "low", "high", "n"]].tolist() == [1, 1, 1, 2]
-    assert found.loc[("flat", "mass inside"), "value"] == pytest.approx(1 / 4)
-    assert found.loc[("chance", "pointing game"), "value"] == pytest.approx(1 / 4)
-    assert found.loc[("chance", "area IoU"), "value"] == pytest.approx((1 / 16) / (7 / 16))
+        assert measured.loc[("truth", metric), ["value", "low", "high", "n"]].tolist() == [1, 1, 1, 2]
+    assert measured.loc[("flat", "mass inside"), "value"] == pytest.approx(1 / 4)
+    assert measured.loc[("chance", "pointing game"), "value"] == pytest.approx(1 / 4)
+    assert measured.loc[("chance", "area IoU"), "value"] == pytest.approx((1 / 16) / (7 / 16))

@@ -24,12 +24,12 @@ def test_frame_resnet_is_torchvisions_resnet34():
 def test_maps_and_logits_have_the_stated_shapes_and_everything_learns(backbone):
     segments, length = VIDEO[backbone]
     network = SegmentNetwork(num_classes=5, backbone=backbone, segments=segments, length=length, size=(48, 64))
-    found = network.features(torch.rand(2, 3, segments * length, 12, 16))
-    assert [found[name].shape[:2] for name in BLOCKS] == [(2, 16), (2, 32), (2, 64), (2, 128)]
-    assert found["layer4"].shape[2] == segments  # one frame, or one time step, an interval
-    assert found["fc1"].shape == (2, 64)
-    torch.testing.assert_close(found["attention"].sum(1), torch.ones(2))
-    network.head(found["pooled"]).square().sum().backward()
+    maps = network.features(torch.rand(2, 3, segments * length, 12, 16))
+    assert [maps[name].shape[:2] for name in BLOCKS] == [(2, 16), (2, 32), (2, 64), (2, 128)]
+    assert maps["layer4"].shape[2] == segments  # one frame, or one time step, an interval
+    assert maps["fc1"].shape == (2, 64)
+    torch.testing.assert_close(maps["attention"].sum(1), torch.ones(2))
+    network.head(maps["pooled"]).square().sum().backward()
     assert [n for n, p in network.named_parameters() if p.grad is None or not p.grad.any()] == []
 
 

@@ -99,9 +99,9 @@ def test_drop_path_keeps_the_mean_and_drops_whole_samples():
     torch.manual_seed(0)
     drop, x = DropPath(0.4), torch.ones(5000, 2, 3)
     out = drop(x)
-    kept = out[:, 0, 0] > 0
-    torch.testing.assert_close(out, x / 0.6 * kept[:, None, None])
-    assert abs(float(kept.float().mean()) - 0.6) < 0.03
+    passed = out[:, 0, 0] > 0
+    torch.testing.assert_close(out, x / 0.6 * passed[:, None, None])
+    assert abs(float(passed.float().mean()) - 0.6) < 0.03
     assert drop.eval()(x) is x
     assert DropPath(0.0)(x) is x
 

@@ -122,7 +122,7 @@ def test_a_calibration_is_used(place, tmp_path, result):
     from tinylib.evaluation.calibration import Calibration
 
     shift = Calibration("platt", CARD.classes, (1.0, 1.0), (-20.0, 20.0), 10, 0.1, 0.0)
-    found = recognise(
+    timeline = recognise(
         place / "film.mp4",
         replace(open_model(place / "run"), calibration=shift),
         tmp_path / "out",
@@ -130,8 +130,8 @@ def test_a_calibration_is_used(place, tmp_path, result):
         maps=False,
         annotated=False,
     )
-    assert found.calibrated
-    assert all(clip.scores[0] < 0.01 and clip.scores[1] > 0.99 for clip in found.clips)
+    assert timeline.calibrated
+    assert all(clip.scores[0] < 0.01 and clip.scores[1] > 0.99 for clip in timeline.clips)
 
 
 # cutting
@@ -141,11 +141,11 @@ def test_a_calibration_is_used(place, tmp_path, result):
 @given(st.integers(40, 700), st.floats(-4, 4), st.integers(4, 90), st.integers(0, 50))
 def test_clips_of_a_track_are_consecutive_even_and_of_the_dataset_s_lengths(length, speed, size, first):
     boxes = {first + t: (400 + speed * t, 50.0, 400 + speed * t + size, 50.0 + size) for t in range(length)}
-    found = track_windows("v", Track("1", "", boxes), CutConfig())
-    assert found[0].start == first
-    assert found[-1].end == first + length - 1
-    assert all(b.start == a.end + 1 for a, b in pairwise(found))
-    for window in found:
+    cut = track_windows("v", Track("1", "", boxes), CutConfig())
+    assert cut[0].start == first
+    assert cut[-1].end == first + length - 1
+    assert all(b.start == a.end + 1 for a, b in pairwise(cut))
+    for window in cut:
         assert 40 <= window.frames <= 150
         assert window.side % 2 == 0
         assert window.side >= 8
@@ -155,8 +155,8 @@ def test_clips_of_a_track_are_consecutive_even_and_of_the_dataset_s_lengths(leng
             assert window.box[1] <= y0 + 1
             assert window.box[2] >= x1 - 1
             assert window.box[3] >= y1 - 1
-    if max(window.side for window in found) > 128:  # no shorter clips would have helped
-        assert length // (len(found) + 1) < 40
+    if max(window.side for window in cut) > 128:  # no shorter clips would have helped
+        assert length // (len(cut) + 1) < 40
 
 
 def test_short_tracks_give_no_clip_and_holes_none_either():
@@ -167,8 +167,8 @@ def test_short_tracks_give_no_clip_and_holes_none_either():
 
 def test_large_clips_are_shrunk_while_they_are_cut(place):
     windows = [Window("v", "1", 5, 50, (0, 0, 140, 140), ()), Window("v", "2", 10, 20, (10, 10, 30, 30), ())]
-    found = dict(cut_clips(place / "film.mp4", windows, 30.0, 128))
-    assert {key: clip.shape for key, clip in found.items()} == {0: (46, 128, 128, 3), 1: (11, 20, 20, 3)}
+    clips = dict(cut_clips(place / "film.mp4", windows, 30.0, 128))
+    assert {key: clip.shape for key, clip in clips.items()} == {0: (46, 128, 128, 3), 1: (11, 20, 20, 3)}
 
 
 @pytest.mark.parametrize("wrong", [{"min_frames": 1}, {"min_frames": 80}, {"max_side": 7}, {"max_side": 129}])
@@ -273,8 +273,8 @@ def test_a_wrong_call_or_bad_data_is_a_line_and_a_code(place, tmp_path, capsys, 
         name: place / v if name in ("VIDEO", "--model", "--boxes", "--calibrate") else v for name, v in given.items()
     }
     options = [part for name, value in files.items() if name != "VIDEO" for part in (f"{name}={value}",)]
-    found, out, err = call(capsys, "predict", files["VIDEO"], "--out", tmp_path / "out", *options)
-    assert (found, out) == (code, "")
+    status, out, err = call(capsys, "predict", files["VIDEO"], "--out", tmp_path / "out", *options)
+    assert (status, out) == (code, "")
     assert says in err
     assert err.startswith("tinylib: ")
     assert err.count("\n") == 1
@@ -292,11 +292,11 @@ def test_a_real_video_with_its_annotators_boxes(shared_data, place, tmp_path):
     key, track = max(tracks.items(), key=lambda item: len(item[1].boxes))
     rows = [f"{n},{key},{','.join(map(str, box))}" for n, box in sorted(track.boxes.items()) if n < 60]
     boxes.write_text("\n".join(["frame,id,x0,y0,x1,y1", *rows]) + "\n")
-    found = recognise(
+    timeline = recognise(
         shared_data / f"virat/videos/{name}.mp4", place / "run", tmp_path / "out", boxes=boxes, annotated=False
     )
-    assert [clip.track for clip in found.clips] == [key] * len(found.clips)
-    assert len(found.clips) >= 1
+    assert [clip.track for clip in timeline.clips] == [key] * len(timeline.clips)
+    assert len(timeline.clips) >= 1
 
 
 @pytest.mark.parametrize("name", ["video_90.mov", "video_270.mov"])
@@ -306,10 +306,10 @@ def test_a_rotated_video_is_set_upright(shared_data, place, tmp_path, name):
     (tmp_path / "b.csv").write_text(
         f"frame,id,x0,y0,x1,y1\n0,a,10,10,30,{info.height}\n{info.frames - 1},a,10,10,30,{info.height}\n"
     )
-    found = recognise(
+    timeline = recognise(
         video, place / "run", tmp_path / "out", boxes=tmp_path / "b.csv", cut=CutConfig(min_frames=2), maps=False
     )
-    assert (found.width, found.height) == (info.width, info.height)
+    assert (timeline.width, timeline.height) == (info.width, info.height)
     drawn = probe(tmp_path / "out/annotated.mp4")
     assert drawn.frames == info.frames
     assert drawn.width / drawn.height == pytest.approx(info.width / info.height, rel=0.02)

@@ -11,37 +11,37 @@ from tinylib.video import write_video
 
 def watch(config=None, **kind):
     frames, truths = zip(*film(**kind), strict=True)
-    found = follow(frames, Detector(background(kind.get("seed", 0)), 30.0, config))
-    return found, [Track(str(n), "", boxes) for n, boxes in enumerate(truths[-1])]
+    tracks = follow(frames, Detector(background(kind.get("seed", 0)), 30.0, config))
+    return tracks, [Track(str(n), "", boxes) for n, boxes in enumerate(truths[-1])]
 
 
 @pytest.mark.parametrize("method", ["mog2", "knn"])
 def test_who_walks_is_found_through_noise(method):
-    found, truth = watch(ProposalConfig(method=method), noise=6.0, actors=2)
-    assert len(found.tracks) == 2
-    score = agreement(found.tracks, truth)
+    tracks, truth = watch(ProposalConfig(method=method), noise=6.0, actors=2)
+    assert len(tracks.tracks) == 2
+    score = agreement(tracks.tracks, truth)
     assert score["recall"] > 0.9
     assert score["precision"] > 0.9
-    assert [t.id for t in found.tracks] == ["1", "2"]
+    assert [t.id for t in tracks.tracks] == ["1", "2"]
 
 
 def test_boxes_stay_inside_the_frame():
-    found, _ = watch()
-    for x0, y0, x1, y1 in (box for track in found.tracks for box in track.boxes.values()):
+    tracks, _ = watch()
+    for x0, y0, x1, y1 in (box for track in tracks.tracks for box in track.boxes.values()):
         assert 0 <= x0 < x1 <= 160
         assert 0 <= y0 < y1 <= 120
 
 
 def test_an_empty_noisy_scene_has_nothing():
-    found, _ = watch(noise=8.0, still=True)
-    assert found.tracks == ()
-    assert found.frames == 90
+    tracks, _ = watch(noise=8.0, still=True)
+    assert tracks.tracks == ()
+    assert tracks.frames == 90
 
 
 def test_a_shaking_camera_is_held_still():
-    found, truth = watch(shake=3, frames=80)
-    assert found.shaken > 1
-    score = agreement(found.tracks, truth)
+    tracks, truth = watch(shake=3, frames=80)
+    assert tracks.shaken > 1
+    score = agreement(tracks.tracks, truth)
     assert score["covered"] > 0.8
     assert score["precision"] > 0.8
     loose, _ = watch(ProposalConfig(shake=False), shake=3, frames=80)
@@ -51,9 +51,9 @@ def test_a_shaking_camera_is_held_still():
 def test_light_that_is_switched_on_is_left_out():
     frames = [frame for frame, _ in film(frames=60)]
     frames[30:] = [np.clip(frame.astype(int) + 80, 0, 255).astype(np.uint8) for frame in frames[30:]]
-    found = follow(frames, Detector(background(), 30.0))
-    assert found.flooded > 0
-    assert all(box[2] - box[0] < 60 for track in found.tracks for box in track.boxes.values())
+    tracks = follow(frames, Detector(background(), 30.0))
+    assert tracks.flooded > 0
+    assert all(box[2] - box[0] < 60 for track in tracks.tracks for box in track.boxes.values())
 
 
 def test_what_trembles_in_place_is_left_out():
@@ -64,9 +64,9 @@ def test_what_trembles_in_place_is_left_out():
 
 def test_it_reads_a_file_of_any_size_and_memory_does_not_grow(tmp_path):
     write_video(tmp_path / "a.mp4", (frame for frame, _ in film(frames=60)), fps=30)
-    found = propose(tmp_path / "a.mp4")
-    assert found.frames == 60
-    assert len(found.tracks) == 1
+    proposals = propose(tmp_path / "a.mp4")
+    assert proposals.frames == 60
+    assert len(proposals.tracks) == 1
 
 
 @pytest.mark.parametrize("wrong", [{"method": "gmm"}, {"width": 0}, {"threshold": float("nan")}])
@@ -103,8 +103,8 @@ def test_real_people_from_afar(shared_data):
             h, w, x, y = (0.625 * float(thing.find("box").get(k)) for k in ("h", "w", "xc", "yc"))
             truth.setdefault(thing.get("id"), {})[number] = (x - w / 2, y - h / 2, x + w / 2, y + h / 2)
     first = np.median(list(iter_frames(video, stop=frames))[::9], axis=0).astype(np.uint8)
-    found = follow(iter_frames(video, stop=frames), Detector(first, 10.0))
-    score = agreement(found.tracks, [Track(key, "person", boxes) for key, boxes in truth.items()])
+    tracks = follow(iter_frames(video, stop=frames), Detector(first, 10.0))
+    score = agreement(tracks.tracks, [Track(key, "person", boxes) for key, boxes in truth.items()])
     assert score["recall"] > 0.65
     assert score["precision"] > 0.7
     assert score["covered"] > 0.8

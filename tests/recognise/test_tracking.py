@@ -10,8 +10,8 @@ from tinylib.recognise.tracking import Tracker, TrackerConfig, agreement, filled
 
 def run(frames, fps=10.0, **config):
     tracker = Tracker(fps, TrackerConfig(**config))
-    found = [track for number, boxes in enumerate(frames) for track in tracker.update(number, boxes)]
-    return [*found, *tracker.finish()]
+    tracks = [track for number, boxes in enumerate(frames) for track in tracker.update(number, boxes)]
+    return [*tracks, *tracker.finish()]
 
 
 def walk(x, speed, y=50.0, width=10.0, height=30.0, frames=40):
@@ -87,7 +87,7 @@ def test_filled_by_hand():
 
 def test_agreement_by_hand():
     truth = [Track("a", "", {0: (0.0, 0, 10, 10), 1: (0.0, 0, 10, 10)}), Track("b", "", {0: (50.0, 0, 60, 10)})]
-    found = [Track("1", "", {0: (0.0, 0, 10, 10), 1: (4.0, 0, 24, 10)}), Track("2", "", {0: (90.0, 0, 99, 10)})]
-    score = agreement(found, truth)
+    tracks = [Track("1", "", {0: (0.0, 0, 10, 10), 1: (4.0, 0, 24, 10)}), Track("2", "", {0: (90.0, 0, 99, 10)})]
+    score = agreement(tracks, truth)
     assert score == {"recall": 1 / 3, "precision": 1 / 3, "covered": 2 / 3, "whole": 1 / 2}
-    assert np.isnan(agreement(found, [])["recall"])
+    assert np.isnan(agreement(tracks, [])["recall"])

@@ -144,29 +144,29 @@ def test_a_notebook_that_hangs_is_stopped_with_its_kernel(tmp_path, monkeypatch)
 def test_an_interrupted_run_keeps_its_folder_and_other_settings_start_afresh(tmp_path, monkeypatch, capsys):
     write(tmp_path, "01_a", "1")
     monkeypatch.setattr(runner, "_papermill", lambda job: "stopped")
-    kept = tmp_path / "out/runs/01_a/log.jsonl"
+    log = tmp_path / "out/runs/01_a/log.jsonl"
     jobs = plan(tmp_path)
     reports.execute(jobs["01_a"])
-    kept.parent.mkdir(parents=True)
-    kept.write_text("half\n")
+    log.parent.mkdir(parents=True)
+    log.write_text("half\n")
     assert reports.execute(jobs["01_a"]).state == "failed"
-    assert kept.exists()
+    assert log.exists()
     reports.execute(plan(tmp_path, scale=2)["01_a"])
-    assert not kept.exists()
+    assert not log.exists()
     (before,) = (tmp_path / "out/runs").glob("01_a.before-*")  # finished or not, it is kept beside, and named
     assert (before / "log.jsonl").read_text() == "half\n"
     assert f"01_a: the run of before is kept as runs/{before.name}" in capsys.readouterr().out
 
 
 def test_long_logs_are_folded_away_and_short_ones_joined(tmp_path):
-    def told(*lines):
+    def printed(*lines):
         return [nbformat.v4.new_output("stream", name="stdout", text=line + "\n") for line in lines]
 
     book = nbformat.v4.new_notebook()
     book.cells = [
         nbformat.v4.new_markdown_cell("# T"),
-        nbformat.v4.new_code_cell("short()", outputs=told("one", "two")),
-        nbformat.v4.new_code_cell("long()", outputs=told(*(f"epoch {i}" for i in range(1, 41)))),
+        nbformat.v4.new_code_cell("short()", outputs=printed("one", "two")),
+        nbformat.v4.new_code_cell("long()", outputs=printed(*(f"epoch {i}" for i in range(1, 41)))),
     ]
     nbformat.write(book, tmp_path / "n.ipynb")
     page = pages.notebook_page(tmp_path / "n.ipynb", reports.Status("n", "done", data="folder"))

@@ -65,15 +65,15 @@ def test_a_table_holds_the_papers_rows_in_order_and_every_runs_numbers(runs):
 
 
 def test_orderings_are_judged_within_one_run_and_counted_once(runs):
-    found = comparison.claims("tinyvirat", "Table II", runs)
-    held = {line["claim"]: (line["held"], line["notebook"]) for line in found.to_dict("records")}
+    claims = comparison.claims("tinyvirat", "Table II", runs)
+    held = {line["claim"]: (line["held"], line["notebook"]) for line in claims.to_dict("records")}
     assert held == {
         "I3D + Prog. DVSR + Att. > I3D": ("yes", "05_foreground_attention"),
         "I3D + Prog. DVSR > I3D": ("yes", "05_foreground_attention"),
         "I3D + Prog. DVSR + Att. > I3D + Prog. DVSR": ("open", "05_foreground_attention"),
         "ResNet-50 > I3D": ("no", "03_baselines"),  # and not I3D of 05 against ResNet-50 of 03
     }
-    assert found["paper gap"].is_monotonic_decreasing
+    assert claims["paper gap"].is_monotonic_decreasing
     counts = comparison.verdicts(runs).set_index(["paper", "ref"])
     assert counts.loc[("tinyvirat", "Table II"), [*comparison.ANSWERS, "not measured"]].tolist() == [2, 1, 1, 32]
     assert counts.loc[("stat", "Table 3"), "not measured"] == comparison.possible("stat", "Table 3") == 67
@@ -133,8 +133,8 @@ def test_the_facts_are_about_what_is_published():
 
 def test_figures_draw_with_and_without_results(runs):
     for given in (runs, []):
-        for made in (figures.verdicts(comparison.verdicts(given)), figures.paper_gaps(comparison.gaps(given))):
-            assert figures.png(made)[:4] == b"\x89PNG"
+        for figure in (figures.verdicts(comparison.verdicts(given)), figures.paper_gaps(comparison.gaps(given))):
+            assert figures.png(figure)[:4] == b"\x89PNG"
     words = [t.get_text() for t in figures.verdicts(comparison.verdicts(runs)).axes[0].get_yticklabels()]
     assert "tinyvirat Table II" in words
     assert "winner Table 3" not in words  # one row orders nothing

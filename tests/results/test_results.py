@@ -28,8 +28,8 @@ def row(name: str = "I3D", value: float = 0.25, **changes: object) -> Row:
 def test_a_rerun_replaces_its_rows(tmp_path):
     results.record(tmp_path, [row(value=0.1), row("ResNet-50", value=0.2)])
     results.record(tmp_path, [row(value=0.3), row(value=0.4, profile="full")])
-    found = results.load(tmp_path)
-    assert [(r.row, r.profile, r.value) for r in found] == [
+    rows = results.load(tmp_path)
+    assert [(r.row, r.profile, r.value) for r in rows] == [
         ("I3D", "demo", 0.3),
         ("ResNet-50", "demo", 0.2),
         ("I3D", "full", 0.4),
@@ -127,11 +127,11 @@ def test_orderings():
         row("I3D + Prog. DVSR + Att.", 0.29),
         row("ResNet-50", 0.10),
     ]
-    found = results.orderings("tinyvirat", "Table II", rows).set_index("claim")["held"]
-    assert found["I3D + Prog. DVSR > I3D"] == "yes"
-    assert found["I3D + Prog. DVSR + Att. > I3D + Prog. DVSR"] == "open"
-    assert found["ResNet-50 > I3D"] == "no"
-    assert len(found) == 6
+    held = results.orderings("tinyvirat", "Table II", rows).set_index("claim")["held"]
+    assert held["I3D + Prog. DVSR > I3D"] == "yes"
+    assert held["I3D + Prog. DVSR + Att. > I3D + Prog. DVSR"] == "open"
+    assert held["ResNet-50 > I3D"] == "no"
+    assert len(held) == 6
     one = results.orderings("tinyvirat", "Table II", rows, pairs=[("I3D", "ResNet-50")])
     assert one["claim"].tolist() == ["ResNet-50 > I3D"]
     assert one["paper gap"].tolist() == pytest.approx([0.35])
@@ -167,11 +167,11 @@ def test_an_interval_that_is_not_there_is_null(tmp_path):
 def test_tables_of_metrics_become_rows_like_a_given_one():
     table = pd.DataFrame({"metric": ["F1", "mAP"], "value": [0.5, 0.6], "low": [0.4, np.nan], "high": [0.6, np.nan]})
     like = row(row="", metric="", value=0.0)
-    made = results.rows_of({"a": table, "b": table.set_index("metric")}, like)
-    assert [(r.row, r.metric, r.value, r.low) for r in made] == [
+    rows = results.rows_of({"a": table, "b": table.set_index("metric")}, like)
+    assert [(r.row, r.metric, r.value, r.low) for r in rows] == [
         ("a", "F1", 0.5, 0.4),
         ("a", "mAP", 0.6, None),
         ("b", "F1", 0.5, 0.4),
         ("b", "mAP", 0.6, None),
     ]
-    assert all((r.paper, r.device, r.commit) == (like.paper, like.device, like.commit) for r in made)
+    assert all((r.paper, r.device, r.commit) == (like.paper, like.device, like.commit) for r in rows)

@@ -42,10 +42,10 @@ def put(folder, names, seeds=None):
 def test_a_paired_difference_decides_where_intervals_meet(tmp_path):
     rows = put(tmp_path, {"I3D": answers(0.3), "I3D + Prog. DVSR": answers(0.36)})
     (line,) = results.orderings("tinyvirat", "Table II", rows).to_dict("records")
-    own = {row.row: row for row in rows if row.metric == "F1"}
-    assert own["I3D"].high > own["I3D + Prog. DVSR"].low  # unpaired, nothing could be said
+    by_row = {row.row: row for row in rows if row.metric == "F1"}
+    assert by_row["I3D"].high > by_row["I3D + Prog. DVSR"].low  # unpaired, nothing could be said
     assert (line["claim"], line["held"], line["judged"]) == ("I3D + Prog. DVSR > I3D", "yes", "paired")
-    assert line["our gap"] == pytest.approx(100 * (own["I3D + Prog. DVSR"].value - own["I3D"].value), abs=0.1)
+    assert line["our gap"] == pytest.approx(100 * (by_row["I3D + Prog. DVSR"].value - by_row["I3D"].value), abs=0.1)
     assert 0 < line["low"] < line["our gap"] < line["high"]
     assert line["p"] < 0.05
     expected = metrics.differences(
@@ -83,9 +83,9 @@ def test_class_numbers_and_values_are_paired_too():
     assert pairing.resampled(one, "Prec@1", 3)[:, 0] == pytest.approx([2 / 3])
     assert pairing.resampled(one, "F1", 3) is None
     better, worse = results.Clips([30.0, 31.0, 32.5], list("abc")), results.Clips([29.0, 30.0, 31.0], list("abc"))
-    found = pairing.difference(better, worse, "PSNR (dB)")
-    assert found.value == pytest.approx(7 / 6)
-    assert found.low > 0
+    gap = pairing.difference(better, worse, "PSNR (dB)")
+    assert gap.value == pytest.approx(7 / 6)
+    assert gap.low > 0
     assert pairing.difference(better, better, "PSNR (dB)").p == 1
 
 

@@ -119,12 +119,14 @@ def test_every_row_can_be_built_and_described(profile):
 
 
 def test_the_demonstration_films_a_part_of_its_profile(monkeypatch, tmp_path):
-    asked = []
-    monkeypatch.setattr("tinylib.synth.write.ensure", lambda *given, **more: asked.append((*given, more)) or tmp_path)
+    versions = []
+    monkeypatch.setattr(
+        "tinylib.synth.write.ensure", lambda *given, **more: versions.append((*given, more)) or tmp_path
+    )
     for profile in parameters.PROFILES:
         assert DatasetStatistics.of(profile, data_root=str(tmp_path)).dataset() == tmp_path
     clips = {"smoke": None, "demo": 300, "full": None}
-    assert asked == [(tmp_path, name, 0, {"version": 1, "clips": n}) for name, n in clips.items()]
+    assert versions == [(tmp_path, name, 0, {"version": 1, "clips": n}) for name, n in clips.items()]
     assert sum(getattr(resolve("demo", 900), split) for split in ("train", "validate", "test")) == pytest.approx(
         900, abs=2
     )

@@ -63,12 +63,12 @@ def test_a_study_gets_a_long_tail_and_keeps_its_other_splits(monkeypatch):
     even = index("train", 64)
     whole = replace(even, clips=tuple(replace(c, labels=("a",) if i % 2 else ("b",)) for i, c in enumerate(even.clips)))
     monkeypatch.setattr(pairs, "splits", lambda s: {"train": whole, "val": index("val"), "test": index("test")})
-    found = SamplingAndBalance.of("demo", ratio=4.0).clips()
-    labels = [clip.labels for clip in found["train"].clips]
+    splits = SamplingAndBalance.of("demo", ratio=4.0).clips()
+    labels = [clip.labels for clip in splits["train"].clips]
     assert sorted([labels.count(("a",)), labels.count(("b",))]) == [8, 32]
-    assert found["val"] == index("val")
+    assert splits["val"] == index("val")
     same = DualResolution.of("demo", ratio=4.0).clips()
-    assert same == found  # members of 08 and 09 have seen the same clips
+    assert same == splits  # members of 08 and 09 have seen the same clips
 
 
 def test_secret_labels_are_not_measured():

@@ -60,25 +60,25 @@ def test_the_combinations_are_the_26_classes():
 def test_every_combination_of_virat_shows_its_labels(frames):
     for seed, combo in enumerate(COMBOS.split()):
         labels = frozenset(ORDER[int(i)] for i in combo.split("+"))
-        made = vignette(labels, seed=seed, frames=frames, confuser=seed % 3 == 0)
-        assert made.frames == frames
-        assert made.labels == labels
-        assert {event.name for event in made.events} == labels, combo
-        together = [set(range(e.start, e.end + 1)) for e in made.events]
+        act = vignette(labels, seed=seed, frames=frames, confuser=seed % 3 == 0)
+        assert act.frames == frames
+        assert act.labels == labels
+        assert {event.name for event in act.events} == labels, combo
+        together = [set(range(e.start, e.end + 1)) for e in act.events]
         assert len(set.intersection(*together)) >= 37, combo
-        for event in made.events:
+        for event in act.events:
             assert 0 <= event.start < event.end < frames
             assert event.end - event.start >= 38
-            assert all(made.kinds[i] in ("person", "vehicle", "bike", "prop", "animal") for i in event.actors)
-        assert np.isfinite(points(made, frames / 3)).all()
-        assert points(made, 0)[:, 2].min() > -0.1
+            assert all(act.kinds[i] in ("person", "vehicle", "bike", "prop", "animal") for i in event.actors)
+        assert np.isfinite(points(act, frames / 3)).all()
+        assert points(act, 0)[:, 2].min() > -0.1
 
 
 @pytest.mark.parametrize("labels", MEVA, ids=lambda labels: "+".join(sorted(labels)))
 def test_every_combination_of_meva_shows_its_labels(labels):
-    made = vignette(frozenset(labels), domain="M", seed=5, frames=128)
-    assert {event.name for event in made.events} == labels
-    assert all(frame.shapes for frame in made.at(64.5))
+    scene_of_labels = vignette(frozenset(labels), domain="M", seed=5, frames=128)
+    assert {event.name for event in scene_of_labels.events} == labels
+    assert all(frame.shapes for frame in scene_of_labels.at(64.5))
 
 
 def test_a_vignette_is_a_pure_function_of_its_arguments():
@@ -111,8 +111,8 @@ def test_bad_labels_are_refused():
 @pytest.mark.parametrize("name", ["Opening", "Closing"])
 def test_the_hand_is_on_the_handle_while_the_door_moves(name):
     for seed in range(12):
-        made = scene(name, seed)
-        vehicle, body = car(made), person(made)
+        act = scene(name, seed)
+        vehicle, body = car(act), person(act)
         (door,) = vehicle.motion.doors
         moving = np.abs(np.gradient(vehicle.motion.doors[door])) > 0.004
         hand, handle = body.joint("l_hand" if door[1] == "l" else "r_hand"), vehicle.handle(door)
@@ -168,8 +168,8 @@ def test_left_and_right_are_the_vehicle_s_own_and_mirror_into_each_other():
 def test_push_is_ahead_and_pull_behind():
     for name, sign in (("Push", 1.0), ("Pull", -1.0)):
         for seed in range(10):
-            made = scene(name, seed)
-            body, thing = person(made), made.puppets[next(e for e in made.events if e.name == name).actors[1]]
+            act = scene(name, seed)
+            body, thing = person(act), act.puppets[next(e for e in act.events if e.name == name).actors[1]]
             offset = thing.tracks[40, 0] - body.joint("pelvis")[40]
             way = body.joint("pelvis")[45] - body.joint("pelvis")[35]
             assert np.sign(offset[:2] @ way[:2]) == sign
@@ -189,8 +189,8 @@ def test_phones_are_where_they_belong():
 
 
 def test_speakers_stand_close_and_take_turns():
-    made = vignette(frozenset({"Talking", "activity_standing"}), seed=1, frames=300)
-    people = [p for p, kind in zip(made.puppets, made.kinds, strict=True) if kind == "person"]
+    talk = vignette(frozenset({"Talking", "activity_standing"}), seed=1, frames=300)
+    people = [p for p, kind in zip(talk.puppets, talk.kinds, strict=True) if kind == "person"]
     gap = np.linalg.norm((people[0].joint("pelvis") - people[1].joint("pelvis"))[:, :2], axis=1)
     assert 0.7 < gap.mean() < 1.4
     turns = turns_of_speech(np.random.default_rng(0), 600, 3)
@@ -200,8 +200,8 @@ def test_speakers_stand_close_and_take_turns():
 
 def test_meva_contact_is_close_and_brief():
     for seed in range(6):
-        made = vignette(frozenset({"Interacts", "Talking"}), domain="M", seed=seed, frames=100)
-        a, b = (p.joint("pelvis")[:, :2] for p in made.puppets)
+        act = vignette(frozenset({"Interacts", "Talking"}), domain="M", seed=seed, frames=100)
+        a, b = (p.joint("pelvis")[:, :2] for p in act.puppets)
         gap = np.linalg.norm(a - b, axis=1)
         assert gap.min() < 0.75
         assert gap[0] > 0.85
@@ -210,10 +210,10 @@ def test_meva_contact_is_close_and_brief():
 
 def test_walkers_go_at_walking_speed_and_runners_faster():
     speeds = {name: [] for name in ("activity_walking", "activity_running", "activity_standing")}
-    for name, found in speeds.items():
+    for name, speed in speeds.items():
         for seed in range(10):
             track = person(scene(name, seed)).joint("pelvis")[:, :2]
-            found.append(np.linalg.norm(np.diff(track, axis=0), axis=1).mean() * FPS)
+            speed.append(np.linalg.norm(np.diff(track, axis=0), axis=1).mean() * FPS)
     assert min(speeds["activity_walking"]) > 0.85
     assert max(speeds["activity_walking"]) < 1.95
     assert min(speeds["activity_running"]) > 2.4
@@ -234,14 +234,14 @@ def test_distractors_and_crowds():
 
 def test_confusers_look_like_another_class_and_keep_their_labels():
     standing = [vignette(frozenset({"activity_standing"}), seed=s, frames=60, confuser=True) for s in range(24)]
-    assert all({event.name for event in made.events} == {"activity_standing"} for made in standing)
-    pairs = [made for made in standing if list(made.kinds) == ["person", "person"]]
+    assert all({event.name for event in act.events} == {"activity_standing"} for act in standing)
+    pairs = [act for act in standing if list(act.kinds) == ["person", "person"]]
     assert 4 <= len(pairs) <= 16
-    for made in pairs:  # next to Talking: too far, or back to back
-        a, b = (p.joint("pelvis")[30, :2] for p in made.puppets)
-        ahead = made.puppets[0].tracks[30, len(JOINTS), :2]
+    for act in pairs:  # next to Talking: too far, or back to back
+        a, b = (p.joint("pelvis")[30, :2] for p in act.puppets)
+        ahead = act.puppets[0].tracks[30, len(JOINTS), :2]
         assert np.linalg.norm(a - b) > 2.0 or ahead @ (b - a) < 0
-    assert any("prop" in made.kinds for made in standing)  # next to Interacts: at a thing, without contact
+    assert any("prop" in act.kinds for act in standing)  # next to Interacts: at a thing, without contact
     walking = [vignette(frozenset({"activity_walking"}), seed=s, frames=60, confuser=True) for s in range(12)]
     speeds = [np.linalg.norm(np.diff(person(m).joint("pelvis")[:, :2], axis=0), axis=1).mean() * FPS for m in walking]
     assert 2 <= sum(speed > 1.65 for speed in speeds) <= 10  # next to running
@@ -254,17 +254,17 @@ def test_clothes_do_not_tell_the_class():
 
 
 def test_skeletons_are_named_for_people_alone():
-    made = scene("Opening", 0)
-    joints = skeleton(made, 10.5)
-    assert {"pelvis", "head", "l_toe", "r_hand"} <= set(joints[made.kinds.index("person")])
-    assert joints[made.kinds.index("vehicle")] == {}
+    opening = scene("Opening", 0)
+    joints = skeleton(opening, 10.5)
+    assert {"pelvis", "head", "l_toe", "r_hand"} <= set(joints[opening.kinds.index("person")])
+    assert joints[opening.kinds.index("vehicle")] == {}
 
 
 def test_doors_ask_to_be_seen_from_their_side():
     for name in ("Opening", "Closing", "Loading"):
         for seed in range(8):
-            made = scene(name, seed)
-            event = next(event for event in made.events if event.name == name)
-            chest = person(made).joint("chest")[(event.start + event.end) // 2]
-            assert made.front is not None  # the person is between the car and the camera
-            assert np.array([np.cos(made.front), np.sin(made.front)]) @ chest[:2] > 0.5
+            act = scene(name, seed)
+            event = next(event for event in act.events if event.name == name)
+            chest = person(act).joint("chest")[(event.start + event.end) // 2]
+            assert act.front is not None  # the person is between the car and the camera
+            assert np.array([np.cos(act.front), np.sin(act.front)]) @ chest[:2] > 0.5

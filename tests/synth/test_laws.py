@@ -32,25 +32,25 @@ from tinylib.synth.plan import (
 
 def planned(profile, seed, domain, split):
     """Label sets of the clips that a plan should give, with their weights."""
-    found = Counter()
+    sets = Counter()
     for shoot in shoots(profile, seed, (domain,)):
         if split in (shoot.split, "all"):
             for o in shoot.orders:
                 if o.labels:
-                    found[o.labels] += streams(o.labels, domain) * pieces(o.labels, domain, o.frames, o.chunk)
-    return found
+                    sets[o.labels] += streams(o.labels, domain) * pieces(o.labels, domain, o.frames, o.chunk)
+    return sets
 
 
-def classes(found):
+def classes(sets):
     count = Counter()
-    for labels, n in found.items():
+    for labels, n in sets.items():
         for name in labels:
             count[name] += n
     return count
 
 
-def as_clips(found, scale=2):
-    return [labels for labels, n in found.items() for _ in range(round(scale * n))]
+def as_clips(sets, scale=2):
+    return [labels for labels, n in sets.items() for _ in range(round(scale * n))]
 
 
 def test_the_real_histogram_diverges_by_nothing_and_a_missing_class_by_its_share():
@@ -106,9 +106,9 @@ def test_order_of_sets_forgives_what_chance_swaps():
 @pytest.mark.parametrize("seed", [0, 1])
 def test_the_demo_s_plan_keeps_the_label_law_with_its_floor(seed):
     demo = PROFILES["demo"]
-    found = planned(demo, seed, "V", "all")
-    assert divergence(as_clips(found)) < 0.02
-    assert sum(len(k) * n for k, n in found.items()) / sum(found.values()) == pytest.approx(1.484, abs=0.03)
+    vignettes = planned(demo, seed, "V", "all")
+    assert divergence(as_clips(vignettes)) < 0.02
+    assert sum(len(k) * n for k, n in vignettes.items()) / sum(vignettes.values()) == pytest.approx(1.484, abs=0.03)
     train = classes(planned(demo, seed, "V", "train"))
     assert min(train[name] for name in support("V")) >= demo.floor
     assert divergence(as_clips(planned(demo, seed, "V", "test"))) < 0.02
@@ -142,8 +142,8 @@ def test_sides_of_every_frequent_class_follow_the_real_quantiles():
     sides = {labels: [draw_side(labels, "V", rng) for _ in range(6 * n)] for labels, n in table.items()}
     for name, n in support("V").items():
         if n > 100:
-            own = 1.035 * np.concatenate([drawn for labels, drawn in sides.items() if name in labels])
-            shares = [(own <= side).mean() for side in statistics()["V"]["sides"][name]]
+            drawn_sides = 1.035 * np.concatenate([drawn for labels, drawn in sides.items() if name in labels])
+            shares = [(drawn_sides <= side).mean() for side in statistics()["V"]["sides"][name]]
             np.testing.assert_allclose(shares[:4], (0.05, 0.25, 0.5, 0.75), atol=0.05)
     assert rarest(("activity_walking", "Push"), "V") == "Push"
     assert draw_side(("activity_walking", "Push"), "V", rng, 0.001) > 90  # the least of them, too, is large
@@ -152,14 +152,14 @@ def test_sides_of_every_frequent_class_follow_the_real_quantiles():
 def test_who_stands_large_is_dealt_to_a_camera_that_is_near():
     todo = shoots(PROFILES["demo"], 0, ("V",))
     tallest = {shoot.scene: scene_camera(shoot.scene, "V", shoot.scale)[0].tallest() for shoot in todo}
-    found = 0
+    large = 0
     for shoot in todo:
         best = max(tallest[other.scene] for other in todo if other.split == shoot.split)
         for o in shoot.orders:
             if o.labels and set(o.labels) <= STILL and not o.crowd:
                 assert tallest[shoot.scene] >= min(o.side, best)
-                found += o.side > 100
-    assert found > 10
+                large += o.side > 100
+    assert large > 10
 
 
 def test_an_annotator_s_number_gives_chunks_that_are_small_enough_and_leave_no_rest():

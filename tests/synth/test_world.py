@@ -217,9 +217,9 @@ def test_quotas_follow_the_real_shares():
 def test_meva_windows_take_three_sizes():
     shoot = next(s for s in shoots(PROFILES["smoke"], 3, ("M",)))
     script, _ = compose(replace(shoot, scale=0.5, orders=shoot.orders[:3]), standin)
-    found = windows(annotate(script, "2018-03-05.08-00-08.08-05-08.bus.G300"), MevaRule())
-    assert all(w.side in (56, 112) or 112 < w.side <= 128 for w in found)
-    assert not {"activity_walking", "activity_standing"} & {name for w in found for name in w.labels}
+    clips = windows(annotate(script, "2018-03-05.08-00-08.08-05-08.bus.G300"), MevaRule())
+    assert all(w.side in (56, 112) or 112 < w.side <= 128 for w in clips)
+    assert not {"activity_walking", "activity_standing"} & {name for w in clips for name in w.labels}
 
 
 def test_scenes_are_pure_and_cameras_see_the_ground():
@@ -247,9 +247,9 @@ def test_puppets_are_posed_as_their_shapes_are_packed():
     for seed, labels in enumerate(
         ({"Opening"}, {"Riding"}, {"Talking", "activity_standing"}, {"Pull", "vehicle_moving"})
     ):
-        made = actions.vignette(frozenset(labels), seed=seed, frames=60)
+        act = actions.vignette(frozenset(labels), seed=seed, frames=60)
         for time in (0.0, 12.5, 59.0):
-            quick, plain = poser(made)(time), Pack.of([actor.shapes for actor in made.at(time)])
+            quick, plain = poser(act)(time), Pack.of([actor.shapes for actor in act.at(time)])
             for field in fields(Pack):
                 ours, theirs = getattr(quick, field.name), getattr(plain, field.name)
                 for one, other in zip(ours, theirs, strict=True) if isinstance(ours, tuple) else ((ours, theirs),):

@@ -17,17 +17,17 @@ TINY = Profile("tiny", train=4, validate=1, test=2, floor=0, orders=8, scale=0.5
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    root = tmp_path_factory.mktemp("synth")
-    return ensure(root, TINY, 1, 1, workers=0)
+def root(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("synth")
+    return ensure(folder, TINY, 1, 1, workers=0)
 
 
 def files(root):
     return {p.relative_to(root).as_posix(): sha256(p) for p in root.rglob("*") if p.is_file()}
 
 
-def test_layout_is_read_and_clips_are_what_the_index_says(made):
-    train, test = (read_tinyvirat(made, split, version=1) for split in ("train", "test"))
+def test_layout_is_read_and_clips_are_what_the_index_says(root):
+    train, test = (read_tinyvirat(root, split, version=1) for split in ("train", "test"))
     assert len(train) >= 3
     assert len(test) >= 1
     for clip in train.clips:
@@ -37,13 +37,13 @@ def test_layout_is_read_and_clips_are_what_the_index_says(made):
         assert clip.width % 2 == 0
         assert 8 <= clip.width <= 128
     assert not {c.video_id for c in train.clips} & {c.video_id for c in test.clips}
-    assert json.loads((made / "quarantine.json").read_text()) == []
+    assert json.loads((root / "quarantine.json").read_text()) == []
 
 
-def test_a_second_call_is_free_and_a_lost_video_comes_back_the_same(made):
-    base = made.parent
+def test_a_second_call_is_free_and_a_lost_video_comes_back_the_same(root):
+    base = root.parent
     before = files(base)
-    assert ensure(base.parent, TINY, 1, 1, workers=0) == made
+    assert ensure(base.parent, TINY, 1, 1, workers=0) == root
     shoot = next(s for s in shoots(TINY, 1, ("V",)) if s.split == "test")
     truth = truth_file(base, shoot)
     name = json.loads(truth.read_text())["video"]
@@ -54,19 +54,19 @@ def test_a_second_call_is_free_and_a_lost_video_comes_back_the_same(made):
     assert files(base) == before
 
 
-def test_another_seed_does_not_fit_into_the_folder(made):
+def test_another_seed_does_not_fit_into_the_folder(root):
     with pytest.raises(UsageError, match="holds other data"):
-        generate(made.parent, TINY, 2, workers=0)
+        generate(root.parent, TINY, 2, workers=0)
 
 
-def test_a_twin_is_the_clip_at_another_size(made):
-    index = read_tinyvirat(made, "train", version=1)
+def test_a_twin_is_the_clip_at_another_size(root):
+    index = read_tinyvirat(root, "train", version=1)
     clip = min(index.clips, key=lambda c: c.frames)
-    own = twin(made, clip, clip.width, sensor=True)
-    assert own.video.shape == (clip.frames, clip.width, clip.width, 3)
+    again = twin(root, clip, clip.width, sensor=True)
+    assert again.video.shape == (clip.frames, clip.width, clip.width, 3)
     t = clip.frames // 2
-    big = twin(made, clip, 56)
-    np.testing.assert_array_equal(big.video, twin(made.parent, clip, 56).video)
+    big = twin(root, clip, 56)
+    np.testing.assert_array_equal(big.video, twin(root.parent, clip, 56).video)
     assert big.foreground().any()
     assert not (big.masks.sum(1) > 1).any()  # a pixel shows one actor
     assert big.masks.shape[1] == len(big.kinds) == len(big.joints)
@@ -77,15 +77,15 @@ def test_a_twin_is_the_clip_at_another_size(made):
         head = big.joints[person]["head"][t]
         assert (head > -20).all()
         assert (head < 76).all()
-    noisy = twin(made, clip, 28, sensor=True)
+    noisy = twin(root, clip, 28, sensor=True)
     assert noisy.video.shape[1:] == (28, 28, 3)
 
 
-def test_every_twin_lies_exactly_on_its_clip(made):
-    index = read_tinyvirat(made, "train", version=1)
+def test_every_twin_lies_exactly_on_its_clip(root):
+    index = read_tinyvirat(root, "train", version=1)
     for clip in index.clips:
         real = read_frames(index.file(clip)).mean((0, 3))  # over time, where the noise averages out
-        ours = twin(made, clip, clip.width, sensor=True).video.mean((0, 3))
+        ours = twin(root, clip, clip.width, sensor=True).video.mean((0, 3))
         like = {
             (dx, dy): np.corrcoef(np.roll(ours, (dy, dx), (0, 1))[4:-4, 4:-4].ravel(), real[4:-4, 4:-4].ravel())[0, 1]
             for dx in range(-2, 3)
@@ -95,11 +95,11 @@ def test_every_twin_lies_exactly_on_its_clip(made):
         assert like[0, 0] > 0.85
 
 
-def test_a_foreign_clip_is_refused(made):
+def test_a_foreign_clip_is_refused(root):
     from dataclasses import replace
 
-    clip = read_tinyvirat(made, "train", version=1).clips[0]
+    clip = read_tinyvirat(root, "train", version=1).clips[0]
     with pytest.raises(DataError, match="knows no video"):
-        twin(made, replace(clip, video_id="VIRAT_S_000000"), 56)
+        twin(root, replace(clip, video_id="VIRAT_S_000000"), 56)
     with pytest.raises(UsageError, match="side"):
-        twin(made, clip, 4)
+        twin(root, clip, 4)

@@ -119,10 +119,10 @@ def test_killed_in_any_phase_it_resumes_in_that_phase(tmp_path):
     command = [sys.executable, "-c", PROGRAM, str(tmp_path), json.dumps(KILLS)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout.splitlines()[-1])
-    assert found["codes"] == [-9] * len(KILLS) + [0, 0], done.stderr
-    assert found["weights"]["killed"] == found["weights"]["whole"]
-    whole, killed = found["traces"]["whole"], found["traces"]["killed"]
+    answer = json.loads(done.stdout.splitlines()[-1])
+    assert answer["codes"] == [-9] * len(KILLS) + [0, 0], done.stderr
+    assert answer["weights"]["killed"] == answer["weights"]["whole"]
+    whole, killed = answer["traces"]["whole"], answer["traces"]["killed"]
     assert [stage for name, _, stage, _ in whole if name == "phase-1"] == [1] * 4 + [2] * 16
     # what each step saw is what it sees undisturbed, the step of each kill being taken twice
     again = [row for row in whole for _ in range(1 + ([row[0], row[1]] in [list(kill) for kill in KILLS]))]

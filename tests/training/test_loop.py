@@ -379,8 +379,8 @@ def test_restarts_and_one_cycle_are_those_of_torch():
     for epoch in range(14):
         schedule.step(epoch)
         expected.append(schedule.get_last_lr()[0])
-    found = factors(epochs=14, steps=1, schedule="restarts", cycle=1 / 7, cycle_growth=2)
-    assert found == pytest.approx(expected)
+    rates = factors(epochs=14, steps=1, schedule="restarts", cycle=1 / 7, cycle_growth=2)
+    assert rates == pytest.approx(expected)
     assert FitConfig(epochs=14, batch_size=1, lr=1, cycle=1 / 7, cycle_growth=2).cycle_ends() == (2, 6, 14)
     assert FitConfig(epochs=120, batch_size=1, lr=1).cycle_ends() == (40, 80, 120)
     assert FitConfig(epochs=2, batch_size=1, lr=1).cycle_ends() == (1, 2)
@@ -422,9 +422,11 @@ def test_batch_sizes_change_with_the_epoch(tmp_path):
 def test_groups_may_have_settings_of_their_own():
     a, b = nn.Parameter(torch.zeros(1)), nn.Parameter(torch.zeros(1))
     config = FitConfig(epochs=1, batch_size=1, lr=0.1, optimiser="adamw", weight_decay=0.01)
-    (made,) = make_optimisers([{"params": [a]}, {"params": [b], "lr": 0.5, "weight_decay": 0.0}], config, {}).values()
-    assert [group["base_lr"] for group in made.param_groups] == [0.1, 0.5]
-    assert [group["weight_decay"] for group in made.param_groups] == [0.01, 0.0]
+    (optimiser,) = make_optimisers(
+        [{"params": [a]}, {"params": [b], "lr": 0.5, "weight_decay": 0.0}], config, {}
+    ).values()
+    assert [group["base_lr"] for group in optimiser.param_groups] == [0.1, 0.5]
+    assert [group["weight_decay"] for group in optimiser.param_groups] == [0.01, 0.0]
 
 
 def in_processes(folder: str, count: int) -> None:

@@ -79,10 +79,10 @@ def test_a_sprite_holds_every_frame_exactly():
     from PIL import Image
 
     frames = np.random.default_rng(0).integers(0, 256, (7, 12, 20, 3), np.uint8)
-    made = clips.sprite(frames)
-    sheet = np.asarray(Image.open(io.BytesIO(base64.b64decode(made["src"].split(",")[1]))).convert("RGB"))
+    sprite = clips.sprite(frames)
+    sheet = np.asarray(Image.open(io.BytesIO(base64.b64decode(sprite["src"].split(",")[1]))).convert("RGB"))
     for at, frame in enumerate(frames):
-        y, x = at // made["cols"] * 12, at % made["cols"] * 20
+        y, x = at // sprite["cols"] * 12, at % sprite["cols"] * 20
         np.testing.assert_array_equal(sheet[y : y + 12, x : x + 20], frame)
 
 
@@ -130,9 +130,9 @@ def test_a_log_being_written_is_read_up_to_its_last_whole_line(log):
 @pytest.fixture
 def page(chromium, tmp_path, log):
     """All viewers, the player twice, on one page; any request beyond the page itself is refused and remembered."""
-    made = viewers(log)
+    pages = viewers(log)
     file = tmp_path / "viewers.html"
-    parts = [made[n]._repr_html_() for n in ("player", "player", "attention", "browser", "monitor", "transferred")]
+    parts = [pages[n]._repr_html_() for n in ("player", "player", "attention", "browser", "monitor", "transferred")]
     file.write_text('<!doctype html><meta charset="utf-8">' + "".join(parts), encoding="utf-8")
     page = chromium.new_page()
     page.problems = []

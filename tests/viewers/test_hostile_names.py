@@ -79,8 +79,8 @@ def test_viewers_and_tables_show_names_as_text(view, name, tmp_path):
 @pytest.mark.parametrize("name", HOSTILE)
 def test_the_index_shows_names_as_text(name, tmp_path):
     def page(text):
-        made = {"profile": text, "data": text, "state": "failed", "error": text, "title": text, "hardware": text}
-        status = Status(name="03_baselines", **made)
+        fields = {"profile": text, "data": text, "state": "failed", "error": text, "title": text, "hardware": text}
+        status = Status(name="03_baselines", **fields)
         return pages.index_page(tmp_path, [status])
 
     assert name in harmless(page(name), page("plain"))

@@ -49,17 +49,20 @@ def write(path, outputs=None):
 @contextmanager
 def jupyterlab(folder):
     """A server of its own on a free port, with a token; its address and token."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port = found.getsockname()[1]
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
     token = secrets.token_hex(16)
-    own = {name: str(folder / "jupyter") for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "IPYTHONDIR")}
-    own |= {"JUPYTERLAB_SETTINGS_DIR": str(folder / "settings"), "JUPYTERLAB_WORKSPACES_DIR": str(folder / "spaces")}
-    own["JUPYTER_PREFER_ENV_PATH"] = "1"
+    folders = {name: str(folder / "jupyter") for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "IPYTHONDIR")}
+    folders |= {
+        "JUPYTERLAB_SETTINGS_DIR": str(folder / "settings"),
+        "JUPYTERLAB_WORKSPACES_DIR": str(folder / "spaces"),
+    }
+    folders["JUPYTER_PREFER_ENV_PATH"] = "1"
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}"]
     command += ["--ServerApp.port_retries=0", f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={folder}"]
     with open(folder / "server.log", "w") as log:
-        server = subprocess.Popen(command, env=os.environ | own, stdout=log, stderr=subprocess.STDOUT)
+        server = subprocess.Popen(command, env=os.environ | folders, stdout=log, stderr=subprocess.STDOUT)
     address = f"http://127.0.0.1:{port}"
     try:
         for _ in range(300):
@@ -117,25 +120,25 @@ def test_the_viewers_move_in_a_rendered_report_without_kernel_and_network(tmp_pa
     space: dict = {}
     exec(CELLS[0], space)
     clip, maps, index = space["clip"], space["maps"], space["index"]
-    made = [
+    notebooks = [
         clips.player({"clip": clip}),
         clips.attention_viewer(clip, maps),
         clips.browser(index, lambda i: clip),
     ]
     show = nbformat.v4.new_output
-    write(tmp_path / "n.ipynb", [[], *([show("display_data", {"text/html": v._repr_html_()})] for v in made)])
+    write(tmp_path / "n.ipynb", [[], *([show("display_data", {"text/html": v._repr_html_()})] for v in notebooks)])
     status = reports.Status("05_x", "done", title="T", hardware="CPU", data="synthvirat", profile="smoke")
     (tmp_path / "n.html").write_text(pages.notebook_page(tmp_path / "n.ipynb", status), encoding="utf-8")
-    page, asked = chromium.new_page(), []
+    page, requests = chromium.new_page(), []
     page.route(
         lambda url: not url.startswith(("file:", "data:")),
-        lambda route: (asked.append(route.request.url), route.abort()),
+        lambda route: (requests.append(route.request.url), route.abort()),
     )
-    page.on("pageerror", lambda error: asked.append(str(error)))
+    page.on("pageerror", lambda error: requests.append(str(error)))
     page.goto((tmp_path / "n.html").as_uri())
     views = page.locator(".output .tl-view")
     assert views.count() == 3
     assert_they_move(page, views)
     page.locator(".banner").get_by_text("synthetic").wait_for()
-    assert asked == []
+    assert requests == []
     page.close()

@@ -14,6 +14,7 @@ from tinylib.annotations.labels import is_known, video_domain
 from tinylib.annotations.oddities import Oddities
 from tinylib.annotations.tracks import Activity, Box, Track, VideoAnnotation
 from tinylib.errors import AnnotationError
+from tinylib.files import Json
 
 LAST_FRAME = 100_000_000  # 38 days at 30 fps: a larger frame number is a mistake
 LONGEST_GAP = 150  # boxes missing for at most this many frames are interpolated; beyond it the actor was away
@@ -91,7 +92,7 @@ def read_tracks(geometry: str | Path, notes: list[str] | None = None) -> dict[st
     return {key: Track(key, kinds.get(key, ""), filled(track)) for key, track in boxes.items()}
 
 
-def _records(path: Path, fast: bool = False, *, odd: Oddities) -> Iterator[tuple[int, str, Any]]:
+def _records(path: Path, fast: bool = False, *, odd: Oddities) -> Iterator[tuple[int, str, object]]:
     """Line number, key and value of every `- {key: value}` of a KPF file; a line that is no YAML costs itself."""
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -111,7 +112,7 @@ def _records(path: Path, fast: bool = False, *, odd: Oddities) -> Iterator[tuple
         yield from _parsed(path, text, 0)
 
 
-def _parsed(path: Path, text: str, offset: int) -> Iterator[tuple[int, str, Any]]:
+def _parsed(path: Path, text: str, offset: int) -> Iterator[tuple[int, str, object]]:
     try:
         loader = _LOADER(text)
         root = loader.get_single_node()
@@ -132,19 +133,19 @@ def _parsed(path: Path, text: str, offset: int) -> Iterator[tuple[int, str, Any]
         raise AnnotationError(path, offset + 1, f"malformed YAML: {error}") from None
 
 
-def _field(path: Path, line: int, record: Any, name: str) -> Any:
+def _field(path: Path, line: int, record: object, name: str) -> object:
     if not isinstance(record, dict) or record.get(name) is None:
         raise AnnotationError(path, line, f"expected a field '{name}'")
     return record[name]
 
 
-def _frame(path: Path, line: int, value: Any) -> int:
+def _frame(path: Path, line: int, value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= LAST_FRAME:
         raise AnnotationError(path, line, f"expected a frame number from 0 to {LAST_FRAME}, got {value!r}")
     return value
 
 
-def _span(path: Path, line: int, record: dict[str, Any]) -> tuple[int, int]:
+def _span(path: Path, line: int, record: Json) -> tuple[int, int]:
     """First and last frame of `timespan: [{tsr0: [first, last]}, ...]`; several spans are taken as one."""
     spans = _field(path, line, record, "timespan")
     if not isinstance(spans, list) or not spans:
@@ -180,14 +181,14 @@ def _activity(path: Path, line: int, record: Any) -> Activity:
     return Activity(_id(path, line, record, "id2"), name, start, end, tuple(dict.fromkeys(keys)))
 
 
-def _id(path: Path, line: int, record: Any, name: str) -> str:
+def _id(path: Path, line: int, record: object, name: str) -> str:
     value = _field(path, line, record, name)
     if isinstance(value, bool) or not re.fullmatch(r"[\w-]{1,80}", str(value)):
         raise AnnotationError(path, line, f"expected an identifier in '{name}', got {value!r}")
     return str(value)
 
 
-def _name(path: Path, line: int, record: Any, fields: tuple[str, ...]) -> str:
+def _name(path: Path, line: int, record: object, fields: tuple[str, ...]) -> str:
     """The likeliest name of `{name: confidence, ...}` or of `!!set {name, ...}`."""
     present = [record[f] for f in fields if isinstance(record, dict) and record.get(f)]
     if not present or not isinstance(present[0], dict | set):

@@ -176,7 +176,7 @@ def _plan(
         sources = [source for source in sources if source.video_id not in seen]
         seen |= {source.video_id: source.file for source in sources}
         split_of = assign_splits(sources, splits, version=version)
-        own: list[_Cut] = []
+        part_cuts: list[_Cut] = []
         with Meter(len(sources), "annotations", closing_line=False) as meter:
             for source in sources:
                 try:
@@ -185,11 +185,10 @@ def _plan(
                     bad.append((str(source.file), str(error)))
                 else:
                     notes += annotation.notes
-                    found = windows(annotation, part.rule, seed=seed)
-                    clips = tuple(("", window) for window in found)
-                    own.append(_Cut(number, split_of[source.video_id], source.video_id, clips))
+                    clips = tuple(("", window) for window in windows(annotation, part.rule, seed=seed))
+                    part_cuts.append(_Cut(number, split_of[source.video_id], source.video_id, clips))
                 meter.advance()
-        plan += _without_rare(own, part.rule.min_clips, notes)
+        plan += _without_rare(part_cuts, part.rule.min_clips, notes)
     counters = Counter[str]()
     numbered = []
     for cut in plan:
@@ -215,11 +214,11 @@ def _without_rare(cuts: list[_Cut], min_clips: int, notes: list[str]) -> list[_C
         notes.append(f"no class has {min_clips} training clips, so that none is removed: {listed}")
         return cuts
     notes.append(f"classes with fewer than {min_clips} training clips are removed: {listed}")
-    kept = []
+    remaining = []
     for cut in cuts:
         stripped = [(i, changed(w, labels=tuple(name for name in w.labels if name not in rare))) for i, w in cut.clips]
-        kept.append(changed(cut, clips=tuple((i, window) for i, window in stripped if window.labels)))
-    return kept
+        remaining.append(changed(cut, clips=tuple((i, window) for i, window in stripped if window.labels)))
+    return remaining
 
 
 def _tasks(parts: Sequence[Part], plan: list[_Cut], out: Path, bad: Bad) -> dict[str, Task]:

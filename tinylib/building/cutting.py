@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 from tinylib.building.rules import Window
 from tinylib.datasets.index import read_json
 from tinylib.errors import AnnotationError, ClipError, UsageError, WorkerKilled
-from tinylib.files import sha256, write_json
+from tinylib.files import Json, sha256, write_json
 from tinylib.video import iter_pictures, probe_damaged, write_video
 from tinylib.workers import as_finished, cores
 
@@ -40,7 +39,7 @@ class Task:
         return self.out / STATE / f"{self.folder.removeprefix('videos/')}.json"
 
     @property
-    def windows(self) -> list[list[Any]]:
+    def windows(self) -> list[list[object]]:
         """What is cut, as the state remembers it."""
         return [[name, w.start, w.end, list(w.box)] for name, w in self.clips]
 
@@ -50,7 +49,7 @@ class Task:
         facts = [ENCODING, self.video.name, self.video.stat().st_size, self.windows]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
-    def agrees(self, state: Mapping[str, Any]) -> bool:
+    def agrees(self, state: Json) -> bool:
         """Whether a state is of this task; of a video that is not there, as far as its windows tell."""
         if self.video is not None:
             return bool(state.get("key") == self.key())

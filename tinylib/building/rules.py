@@ -81,8 +81,8 @@ class Window:
 def windows(annotation: VideoAnnotation, rule: Rule, *, seed: int = 0) -> list[Window]:
     """The clips of one video, in the order of its activities and then of time; `seed` draws the chunk lengths."""
     tubes = _tubes(annotation)
-    found = _meva(annotation, tubes, rule) if isinstance(rule, MevaRule) else _virat(annotation, tubes, rule, seed)
-    return list(found)
+    cut = _meva(annotation, tubes, rule) if isinstance(rule, MevaRule) else _virat(annotation, tubes, rule, seed)
+    return list(cut)
 
 
 def rare_classes(classes: Iterable[str], counted: Iterable[Window], min_clips: int) -> dict[str, int]:
@@ -245,7 +245,7 @@ def _virat(annotation: VideoAnnotation, tubes: Sequence[_Tube | None], rule: Vir
                     continue
                 names: set[str] = set()
                 for activity, tube in stream.members:
-                    if any(tube is own or tube.touches(own, start, end) for _, own in stream.cropped):
+                    if any(tube is other or tube.touches(other, start, end) for _, other in stream.cropped):
                         names.update(tiny_labels(activity.name, "virat") if _during(activity, start, end) else ())
                 if names:
                     yield Window(video, stream.anchor.id, start, end, square(box, side), in_class_order(names))

@@ -41,7 +41,7 @@ def find_sources(folder: str | Path) -> tuple[list[Source], list[tuple[str, str]
     folder = Path(folder)
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder of annotations")
-    found: dict[str, Source] = {}
+    sources: dict[str, Source] = {}
     twice = []
     files = sorted(folder / path for path in files_below(folder, hidden=True))
     matches = [(match, path) for path in files if (match := _MAIN_FILE.fullmatch(path.name))]
@@ -52,12 +52,12 @@ def find_sources(folder: str | Path) -> tuple[list[Source], list[tuple[str, str]
             continue
         names = [_SPLIT_FOLDERS[p] for p in path.relative_to(folder).parts[:-1] if p in _SPLIT_FOLDERS]
         source = Source(video_id, path, names[0] if names else None)
-        other = found.setdefault(video_id, source)
+        other = sources.setdefault(video_id, source)
         if other is not source and (match["kpf"] or other.file.parent != path.parent):
             twice.append((str(path), f"{video_id} is already annotated by {other.file}"))
-    if not found:
+    if not sources:
         raise DataError(f"{folder}: expected '*.activities.yml' or '*.viratdata.events.txt' files")
-    return [found[video_id] for video_id in sorted(found)], twice
+    return [sources[video_id] for video_id in sorted(sources)], twice
 
 
 def assign_splits(sources: Sequence[Source], splits: Mapping[str, str] | None, *, version: int) -> dict[str, str]:

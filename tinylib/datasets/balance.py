@@ -73,13 +73,13 @@ def long_tail(train: Index, *, ratio: float, seed: int = 0) -> Index:
     present = np.flatnonzero(totals)
     rank = {int(column): at for at, column in enumerate(rng.permutation(present))}
     hot = _multi_hot(train) > 0
-    own = np.array([min(np.flatnonzero(row), key=lambda column: totals[column], default=-1) for row in hot])
-    kept: list[int] = []
+    rarest = np.array([min(np.flatnonzero(row), key=lambda column: totals[column], default=-1) for row in hot])
+    chosen: list[int] = []
     for column, at in rank.items():
-        places = np.flatnonzero(own == column)
+        places = np.flatnonzero(rarest == column)
         share = ratio ** (-at / max(1, len(rank) - 1))
-        kept += rng.permutation(places)[: max(1, round(share * len(places)))].tolist() if len(places) else []
-    return train.select(sorted(kept))
+        chosen += rng.permutation(places)[: max(1, round(share * len(places)))].tolist() if len(places) else []
+    return train.select(sorted(chosen))
 
 
 def _multi_hot(index: Index) -> NDArray[np.int64]:

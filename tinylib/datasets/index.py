@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tinylib.annotations.labels import CLASSES, video_domain
 from tinylib.errors import AnnotationError, DataError, UsageError
-from tinylib.files import inside, relative_path, write_json
+from tinylib.files import Json, inside, relative_path, write_json
 
 SPLITS = ("train", "val", "test")
 
@@ -73,7 +73,7 @@ class Index:
 
     def digest(self) -> str:
         """Hash of what the index says (not of the videos): 16 hex digits."""
-        rows: list[Any] = [self.name, self.split, self.classes]
+        rows: list[object] = [self.name, self.split, self.classes]
         rows += [[c.clip_id, c.path, c.video_id, c.labels, c.frames, c.width, c.height] for c in self.clips]
         return hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:16]
 
@@ -131,7 +131,7 @@ def video_prefix(root: Path, split: str) -> str:
     return next((f"{place}/" for place in [*places, "videos"] if (root / place).is_dir()), "")
 
 
-def tinyvirat_clip(file: Path, number: int, row: Any, prefix: str) -> Clip:
+def tinyvirat_clip(file: Path, number: int, row: Json, prefix: str) -> Clip:
     """Row `number` of a TinyVIRAT index as a record, or AnnotationError with what was expected."""
 
     def wrong(what: str) -> AnnotationError:
@@ -163,7 +163,7 @@ def write_tinyvirat(index: Index, root: str | Path, *, version: int = 1) -> None
     root = Path(root)
     rows, secret = [], []
     for clip in index.clips:
-        row: dict[str, Any] = {"id": clip.clip_id, "video_id": clip.video_id}
+        row: Json = {"id": clip.clip_id, "video_id": clip.video_id}
         if clip.window is not None:
             row["clip_id"] = clip.window
         row["path"] = clip.path.removeprefix(f"videos/{index.split}/")

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from tinylib.annotations.labels import CLASSES
 from tinylib.datasets.folders import SPLIT_FOLDERS, is_divided
@@ -95,15 +95,15 @@ def _check_tinyvirat(
     wanted = {clip.path: (name, clip) for name, clips in splits.items() for clip in clips}
     files = _inspect(root, sorted(wanted), workers)
     same: dict[str, list[str]] = defaultdict(list)
-    for path, found in files.items():
+    for path, video in files.items():
         _, clip = wanted[path]
-        if found.error:
-            problems.append(found.error)
+        if video.error:
+            problems.append(video.error)
             continue
-        same[found.sha256].append(path)
-        if found.size != (clip.frames, clip.height, clip.width):
+        same[video.sha256].append(path)
+        if video.size != (clip.frames, clip.height, clip.width):
             declared = " x ".join(map(str, (clip.frames, clip.height, clip.width)))
-            problems.append(f"{root / path}: declared {declared}, is {' x '.join(map(str, found.size))}")
+            problems.append(f"{root / path}: declared {declared}, is {' x '.join(map(str, video.size))}")
     for paths in same.values():
         owners = {(wanted[path][0], wanted[path][1].video_id) for path in paths}
         if len(paths) > 1 and len(owners) > 1:
@@ -167,7 +167,7 @@ def _checksums(root: Path, files: dict[str, _File], problems: list[str]) -> None
     if not (root / "checksums.json").exists():
         return
     try:
-        recorded: Any = read_json(root / "checksums.json")
+        recorded: object = read_json(root / "checksums.json")
     except AnnotationError as error:
         problems.append(str(error))
         return

@@ -8,13 +8,12 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tinylib.datasets.index import Index
-from tinylib.files import sha256
+from tinylib.files import Json, sha256
 
 Video = NDArray[np.uint8]
 SourceFile = tuple[int, int, str]  # size, mtime_ns, sha256
@@ -58,7 +57,7 @@ def same_source(path: Path, entry: Entry) -> bool:
     return status.st_size == entry.source[0] and sha256(path) == entry.source[2]  # copied, or merely touched
 
 
-def entry_of(row: dict[str, Any]) -> Entry:
+def entry_of(row: Json) -> Entry:
     """From its row of a table or journal."""
     return Entry(**(row | {"shape": tuple(row["shape"]), "source": tuple(row["source"])}))
 
@@ -89,7 +88,7 @@ class Remains:
         self.journal.unlink(missing_ok=True)
         self.partial.unlink(missing_ok=True)
 
-    def read(self, recipe: dict[str, Any], index: Index) -> list[Entry]:
+    def read(self, recipe: Json, index: Index) -> list[Entry]:
         """The clips that are whole, unchanged at their source, and hash to what was decoded; bad ones as they stand."""
         entries: list[Entry] = []
         try:
@@ -109,7 +108,7 @@ class Remains:
             pass
         return entries
 
-    def resume(self, recipe: dict[str, Any], index: Index) -> tuple[list[Entry], dict[int, Entry]]:
+    def resume(self, recipe: Json, index: Index) -> tuple[list[Entry], dict[int, Entry]]:
         """The clips that stand in their places, and those that the spare has, by place in the index."""
         entries = self.read(recipe, index)
         good = next((place for place, entry in enumerate(entries) if entry.problem), len(entries))

@@ -24,6 +24,7 @@ from tinylib.errors import UsageError
 from tinylib.video import probe, read_frames
 
 Batch = dict[str, Any]
+Views = Literal["train", "centre", "test"]
 
 
 class ClipDataset(Dataset[Batch]):
@@ -56,7 +57,7 @@ class ClipDataset(Dataset[Batch]):
         fit: Fit = "stretch",
         store: ClipStore | None = None,
         seed: int = 0,
-        views: Literal["train", "centre", "test"] = "train",
+        views: Views = "train",
         extra: Sequence[tuple[int, bool]] = (),
         mirror: Sequence[int] | NDArray[np.int64] | None = None,
         high: ClipStore | None = None,

@@ -67,5 +67,5 @@ def moving(kind: str, source: ClipStore, index: Index, file: str | Path) -> Clip
         index,
         file,
         lambda start: (pictures(source[i]) for i in range(start, len(source))),
-        made={"motion": kind, "of": source.recipe},
+        origin={"motion": kind, "of": source.recipe},
     )

@@ -19,18 +19,18 @@ def rarest_label(train: Index, test: Index, *, classes: int, at_least: int = 2) 
     views = []
     for index in (train, test):
         labelled = [clip for clip in index.clips if clip.labels]
-        own = [min(clip.labels or (), key=lambda name: (counts[name], name)) for clip in labelled]
-        views.append([replace(clip, labels=(name,)) for clip, name in zip(labelled, own, strict=True)])
+        rarest = [min(clip.labels or (), key=lambda name: (counts[name], name)) for clip in labelled]
+        views.append([replace(clip, labels=(name,)) for clip, name in zip(labelled, rarest, strict=True)])
     sizes = [Counter((clip.labels or ("",))[0] for clip in view) for view in views]
     enough = [name for name in train.classes if all(size[name] >= at_least for size in sizes)]
-    kept = sorted(enough, key=lambda name: (-sizes[0][name], name))[:classes]
-    if len(kept) < 2:
-        raise DataError(f"{train.name}: {len(kept)} classes have {at_least} clips in both splits; 2 are needed")
-    names = tuple(name for name in train.classes if name in kept)
+    largest = sorted(enough, key=lambda name: (-sizes[0][name], name))[:classes]
+    if len(largest) < 2:
+        raise DataError(f"{train.name}: {len(largest)} classes have {at_least} clips in both splits; 2 are needed")
+    names = tuple(name for name in train.classes if name in largest)
     note = f"each clip under its rarest label, {len(names)} classes"
-    made = [
+    indexes = [
         replace(index, classes=names, multi_label=False, notes=(*index.notes, note)).select([])
         for index in (train, test)
     ]
-    chosen = [tuple(clip for clip in view if (clip.labels or ("",))[0] in kept) for view in views]
-    return replace(made[0], clips=chosen[0]), replace(made[1], clips=chosen[1])
+    chosen = [tuple(clip for clip in view if (clip.labels or ("",))[0] in largest) for view in views]
+    return replace(indexes[0], clips=chosen[0]), replace(indexes[1], clips=chosen[1])

@@ -11,13 +11,13 @@ from dataclasses import replace
 from functools import cache
 from importlib import resources
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from tinylib.datasets.index import Clip, Index
+from tinylib.files import Json
 from tinylib.video import probe
 
 EDGES = (0, 20, 40, 60, 80, 100, 128)  # pixels of a clip's longer side; the last bin includes 128 (TinyAction Fig. 3)
@@ -25,7 +25,7 @@ BINS = tuple(f"{low}-{high}" for low, high in pairwise(EDGES))
 
 
 @cache
-def real() -> dict[str, Any]:
+def real() -> Json:
     """Facts of the released indexes of 'tinyvirat' and 'tinyvirat-v2', for comparison."""
     import yaml
 
@@ -136,7 +136,7 @@ def disagreements(index: Index) -> pd.DataFrame:
     rows = []
     for clip in index.clips:
         info = probe(index.file(clip))
-        found = (info.frames, info.width, info.height)
-        if (clip.frames, clip.width, clip.height) != found:
-            rows.append({"clip_id": clip.clip_id, "declared": (clip.frames, clip.width, clip.height), "found": found})
+        decoded = (info.frames, info.width, info.height)
+        if (clip.frames, clip.width, clip.height) != decoded:
+            rows.append({"clip_id": clip.clip_id, "declared": (clip.frames, clip.width, clip.height), "found": decoded})
     return pd.DataFrame(rows, columns=["clip_id", "declared", "found"])

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from math import gcd
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import BinaryIO, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +35,7 @@ from tinylib.datasets.journal import (
     with_spare,
 )
 from tinylib.errors import ClipError, DataError, UsageError
-from tinylib.files import locked, write_text
+from tinylib.files import Json, locked, write_text
 from tinylib.video import read_frames
 from tinylib.workers import in_order, suited
 
@@ -75,7 +75,7 @@ def resize_video(video: Video, size: degrade.Size, resize: Resize = "bilinear", 
 class ClipStore:
     """The decoded clips of one index, in its order: `store[i]` is a read-only (T, H, W, 3) view of the file."""
 
-    def __init__(self, file: Path, recipe: dict[str, Any], entries: tuple[Entry, ...]):
+    def __init__(self, file: Path, recipe: Json, entries: tuple[Entry, ...]):
         self.file, self.recipe, self.entries = file, recipe, entries
         self.frames = np.array([entry.shape[0] for entry in entries], np.int64)
         self.missing = {entry.clip_id: entry.problem for entry in entries if entry.problem is not None}
@@ -87,7 +87,7 @@ class ClipStore:
     def __len__(self) -> int:
         return len(self.entries)
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> Json:
         return self.__dict__ | {"_bytes": None}  # a worker maps the file again instead of receiving its contents
 
     def __getitem__(self, i: int) -> Video:
@@ -154,14 +154,14 @@ class ClipStore:
 
     @classmethod
     def render(
-        cls, index: Index, file: str | Path, videos: Callable[[int], Iterable[Video]], *, made: Mapping[str, Any]
+        cls, index: Index, file: str | Path, videos: Callable[[int], Iterable[Video]], *, origin: Mapping[str, object]
     ) -> ClipStore:
         """A store of other frames of this index's clips, such as super-resolved ones, killable like any other.
 
-        videos(start): the clips (T, H, W, 3) from place `start` on, in order. made: what they are made with, as plain
+        videos(start): the clips (T, H, W, 3) from place `start` on, in order. origin: what they are made with, as plain
         values; a store that was made with anything else is replaced.
         """
-        recipe = {"version": 1, "index": index.digest(), "made": json.loads(json.dumps(made))}
+        recipe = {"version": 1, "index": index.digest(), "made": json.loads(json.dumps(origin))}
 
         def rendered(places: Sequence[int]) -> Iterator[Made]:
             start = len(index) - len(places)  # always the last ones: none is ever bad
@@ -172,13 +172,13 @@ class ClipStore:
         return cls._made(index, Path(file), recipe, rendered, False)
 
     @classmethod
-    def made_with(cls, file: str | Path, made: Mapping[str, Any]) -> ClipStore | None:
-        """The rendered store at `file`, of whatever clips, if it was made with `made`, else None."""
+    def made_with(cls, file: str | Path, origin: Mapping[str, object]) -> ClipStore | None:
+        """The rendered store at `file`, of whatever clips, if it was made with `origin`, else None."""
         try:
             store = cls._read(Path(file))
         except DataError:
             return None
-        return store if store.recipe.get("made") == json.loads(json.dumps(made)) else None
+        return store if store.recipe.get("made") == json.loads(json.dumps(origin)) else None
 
     def part(self, index: Index) -> ClipStore | None:
         """The clips of `index`, if all are here, else None. They are told by their names: of the same dataset only."""
@@ -193,7 +193,7 @@ class ClipStore:
         cls,
         index: Index,
         file: Path,
-        recipe: dict[str, Any],
+        recipe: Json,
         clips: Callable[[Sequence[int]], Iterator[Made]],
         missing: bool,
     ) -> ClipStore:
@@ -211,7 +211,7 @@ class ClipStore:
         cls,
         index: Index,
         file: Path,
-        recipe: dict[str, Any],
+        recipe: Json,
         clips: Callable[[Sequence[int]], Iterator[Made]],
         allow_missing: bool,
     ) -> ClipStore:
@@ -290,14 +290,14 @@ def _decode(path: Path, size: list[int] | None, resize: Resize, fit: Fit) -> Mad
         return np.empty((0, 0, 0, 3), np.uint8), (0, 0, ""), reason
 
 
-def _decoded(index: Index, recipe: dict[str, Any], places: Sequence[int], workers: int) -> Iterator[Made]:
+def _decoded(index: Index, recipe: Json, places: Sequence[int], workers: int) -> Iterator[Made]:
     """Decode the clips at these places, in order."""
     clips = [index.clips[place] for place in places]
     tasks = [(index.file(clip), recipe["size"], recipe["resize"], recipe["fit"]) for clip in clips]
     return in_order(_decode, tasks, min(workers, len(tasks)), name=lambda task: str(task[0]))
 
 
-def _finish(data: BinaryIO, recipe: dict[str, Any], entries: list[Entry]) -> None:
+def _finish(data: BinaryIO, recipe: Json, entries: list[Entry]) -> None:
     place = data.tell()
     table = json.dumps({"recipe": recipe, "clips": [asdict(entry) for entry in entries]}).encode()
     data.write(table + TRAILER.pack(place, len(table), hashlib.sha256(table).digest(), MAGIC))

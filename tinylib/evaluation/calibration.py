@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinylib.errors import DataError, UsageError
-from tinylib.files import write_json
+from tinylib.files import Json, write_json
 
 FILE = "calibration.json"  # beside the weights that it belongs to
 EDGE = 1e-6  # scores are kept this far from 0 and 1
@@ -36,7 +36,7 @@ class Calibration:
     after: float  # the same of the corrected scores; on the same clips, so a lower bound
     weights: str = ""  # SHA-256 of the checkpoint
 
-    def apply(self, scores: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+    def apply(self, scores: NDArray[np.floating]) -> NDArray[np.float32]:
         """Corrected (N, classes) probabilities."""
         if scores.ndim != 2 or scores.shape[1] != len(self.classes):
             raise UsageError(f"calibration of {len(self.classes)} classes, scores of shape {scores.shape}")
@@ -51,24 +51,27 @@ class Calibration:
     @classmethod
     def load(cls, path: str | Path) -> Calibration:
         try:
-            found: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
-            found |= {name: tuple(found[name]) for name in ("classes", "slopes", "intercepts")}
-            made = cls(**found)
+            fields: Json = json.loads(Path(path).read_text(encoding="utf-8"))
+            fields |= {name: tuple(fields[name]) for name in ("classes", "slopes", "intercepts")}
+            calibration = cls(**fields)
         except FileNotFoundError:
             raise DataError(f"{path}: no such calibration") from None
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise DataError(f"{path}: not a calibration ({error})") from None
-        if not len(made.classes) == len(made.slopes) == len(made.intercepts) or made.kind not in _KINDS:
+        if (
+            not len(calibration.classes) == len(calibration.slopes) == len(calibration.intercepts)
+            or calibration.kind not in _KINDS
+        ):
             raise DataError(f"{path}: expected kind {' or '.join(_KINDS)}, and a slope and an intercept a class")
-        return made
+        return calibration
 
 
 _KINDS = ("platt", "temperature")
 
 
 def fit_calibration(
-    scores: NDArray[np.floating[Any]],
-    targets: NDArray[Any],
+    scores: NDArray[np.floating],
+    targets: NDArray[np.generic],
     classes: Sequence[str],
     *,
     weights: str = "",
@@ -93,12 +96,12 @@ def fit_calibration(
         best = _least(lambda p: -float(np.log(_softmax(np.exp(p[0]) * x)[rows, targets]).sum()), np.zeros(1))
         slopes, intercepts = (float(np.exp(best[0])),) * len(classes), (0.0,) * len(classes)
     kind = _KINDS[not multi_label]
-    made = Calibration(kind, tuple(classes), slopes, intercepts, len(scores), 0.0, 0.0, weights)
-    before, after = expected_error(scores, targets), expected_error(made.apply(scores), targets)
+    fitted = Calibration(kind, tuple(classes), slopes, intercepts, len(scores), 0.0, 0.0, weights)
+    before, after = expected_error(scores, targets), expected_error(fitted.apply(scores), targets)
     return Calibration(kind, tuple(classes), slopes, intercepts, len(scores), before, after, weights)
 
 
-def expected_error(scores: NDArray[np.floating[Any]], targets: NDArray[Any], *, bins: int = 10) -> float:
+def expected_error(scores: NDArray[np.floating], targets: NDArray[Any], *, bins: int = 10) -> float:
     """Expected calibration error: |mean score - share that is right| over equal bins of score, weighed by their clips.
 
     Several labels: every (clip, class) is a case. One label: the class that scores highest.
@@ -129,11 +132,11 @@ def _least(loss: Callable[..., float], start: NDArray[np.float64]) -> NDArray[np
     from scipy.optimize import minimize
 
     low, high = (-7.0, 4.0), (-20.0, 20.0)  # of the log-slope: a network that knows nothing has a slope near zero
-    found: NDArray[np.float64] = minimize(loss, start, method="L-BFGS-B", bounds=(low, high)[: len(start)]).x
-    return found
+    minimum: NDArray[np.float64] = minimize(loss, start, method="L-BFGS-B", bounds=(low, high)[: len(start)]).x
+    return minimum
 
 
-def _logit(scores: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+def _logit(scores: NDArray[np.floating]) -> NDArray[np.float64]:
     p = np.clip(scores.astype(np.float64), EDGE, 1 - EDGE)
     logits: NDArray[np.float64] = np.log(p) - np.log1p(-p)
     return logits

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tinylib.errors import UsageError
 from tinylib.evaluation import metrics
+from tinylib.files import Json
 
 Floats = NDArray[np.float64]
 
@@ -77,18 +77,18 @@ def separation(
     classes, count = np.unique(np.asarray(labels), return_counts=True)
     if len(classes) < 2:
         raise UsageError("separation: one class has nothing to be apart from")
-    rows: list[dict[str, Any]] = []
+    rows: list[Json] = []
     for name, runs in features.items():
         scores = {
             "silhouette": np.mean([silhouettes(run, labels) for run in runs], axis=0),
             "neighbour purity": np.mean([purity(run, labels, groups, neighbours=neighbours) for run in runs], axis=0),
         }
         for metric, values in scores.items():
-            kept = np.isfinite(values)
-            statistic = partial(metrics.weighted_mean, values[kept])
-            low, high = metrics.bootstrap(statistic, np.asarray(groups)[kept], seed=seed)
-            mean = values[kept].mean() if kept.any() else np.nan
-            rows.append({"network": name, "metric": metric, "value": mean, "low": low, "high": high, "n": kept.sum()})
+            finite = np.isfinite(values)
+            statistic = partial(metrics.weighted_mean, values[finite])
+            low, high = metrics.bootstrap(statistic, np.asarray(groups)[finite], seed=seed)
+            mean = values[finite].mean() if finite.any() else np.nan
+            rows.append({"network": name, "metric": metric, "value": mean, "low": low, "high": high, "n": finite.sum()})
     share = count / count.sum()
     chance = {"value": (share**2).sum(), "low": np.nan, "high": np.nan, "n": int(count.sum())}
     return pd.DataFrame([*rows, {"network": "chance", "metric": "neighbour purity"} | chance])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tinylib.errors import AnnotationError, DataError, UsageError
 from tinylib.evaluation.metrics import Average, over_runs, precision_recall_f1, resamples
-from tinylib.files import write_text
+from tinylib.files import Json, write_text
 
 if TYPE_CHECKING:
     from tinylib.evaluation.scores import Scores
@@ -68,10 +68,10 @@ def fit_thresholds(
     that a class with one clip does not choose for itself. Classes without positives take what the regression gives
     their size.
     """
-    found, truth = np.asarray(scores, dtype=np.float64), np.asarray(targets) > 0.5
-    if found.shape != truth.shape:
-        raise DataError(f"scores {found.shape} and targets {truth.shape} do not belong together")
-    best = np.array([best_threshold(found[:, c], truth[:, c]) for c in range(found.shape[1])])
+    values, truth = np.asarray(scores, dtype=np.float64), np.asarray(targets) > 0.5
+    if values.shape != truth.shape:
+        raise DataError(f"scores {values.shape} and targets {truth.shape} do not belong together")
+    best = np.array([best_threshold(values[:, c], truth[:, c]) for c in range(values.shape[1])])
     positives = truth.sum(0)
     if not monotone or not positives.any():
         return best
@@ -98,7 +98,7 @@ def out_of_fold(
     Source videos are dealt into `folds` parts of about equal size; each part's thresholds come from the others. For
     splits that must serve both for fitting and for measuring, as the challenge's validation split.
     """
-    found, truth, names = np.asarray(scores, dtype=np.float64), np.asarray(targets), np.asarray(groups)
+    values, truth, names = np.asarray(scores, dtype=np.float64), np.asarray(targets), np.asarray(groups)
     videos, sizes = np.unique(names, return_counts=True)
     if len(videos) < 2:
         raise DataError("thresholds out of fold need clips of two source videos at least")
@@ -109,10 +109,10 @@ def out_of_fold(
         part[str(videos[video])] = int(filled.argmin())
         filled[filled.argmin()] += sizes[video]
     whose = np.array([part[str(name)] for name in names])
-    thresholds = np.empty_like(found)
+    thresholds = np.empty_like(values)
     for fold in range(len(filled)):
         inside = whose == fold
-        thresholds[inside] = fit_thresholds(found[~inside], truth[~inside], counts=counts, monotone=monotone)
+        thresholds[inside] = fit_thresholds(values[~inside], truth[~inside], counts=counts, monotone=monotone)
     return thresholds
 
 
@@ -124,17 +124,17 @@ def one_of_each_group(
     decisions: Decisions, scores: ArrayLike, classes: Sequence[str], groups: Mapping[str, Sequence[str]]
 ) -> Decisions:
     """Of the chosen classes of a group only the one with the highest score stays (winner, section 4)."""
-    found, kept = np.asarray(scores, dtype=np.float64), decisions.copy()
+    values, remaining = np.asarray(scores, dtype=np.float64), decisions.copy()
     for name, members in groups.items():
         missing = [member for member in members if member not in classes]
         if missing:
             raise UsageError(f"group {name}: no class {missing[0]!r}")
         columns = np.array([classes.index(member) for member in members])
         contested = np.flatnonzero(decisions[:, columns].sum(1) > 1)
-        chosen = np.where(decisions[:, columns], found[:, columns], -np.inf)[contested].argmax(1)
-        kept[np.ix_(contested, columns)] = False
-        kept[contested, columns[chosen]] = True
-    return kept
+        chosen = np.where(decisions[:, columns], values[:, columns], -np.inf)[contested].argmax(1)
+        remaining[np.ix_(contested, columns)] = False
+        remaining[contested, columns[chosen]] = True
+    return remaining
 
 
 def group_prior(decisions: Decisions, scores: ArrayLike, classes: Sequence[str], domains: Sequence[str]) -> Decisions:
@@ -148,10 +148,14 @@ def group_prior(decisions: Decisions, scores: ArrayLike, classes: Sequence[str],
     there = {name: [member for member in members if member in classes] for name, members in GROUPS.items()}
     usable = {name: members for name, members in there.items() if len(members) > 1}
     fewer = {name: members for name, members in usable.items() if name not in GROUPS_OFF_FOR_MEVA}
-    meva, found, kept = np.array([domain in ("meva", "") for domain in domains]), np.asarray(scores), decisions.copy()
+    meva, values, remaining = (
+        np.array([domain in ("meva", "") for domain in domains]),
+        np.asarray(scores),
+        decisions.copy(),
+    )
     for rows, groups in ((~meva, usable), (meva, fewer)):
-        kept[rows] = one_of_each_group(decisions[rows], found[rows], classes, groups)
-    return kept
+        remaining[rows] = one_of_each_group(decisions[rows], values[rows], classes, groups)
+    return remaining
 
 
 def never_empty(decisions: Decisions, scores: ArrayLike) -> Decisions:
@@ -181,7 +185,7 @@ def waterfall(
     def ends(values: Floats) -> tuple[float, float]:
         return over_runs(values[None], groups)[1:]
 
-    rows: list[dict[str, Any]] = []
+    rows: list[Json] = []
     before: Floats | None = None
     for name, systems in steps.items():
         rates = [
@@ -191,7 +195,7 @@ def waterfall(
             for each in systems
         ]
         values = np.mean(rates, axis=0)
-        row: dict[str, Any] = {"step": name, "systems": len(systems), "F1": values[0]}
+        row: Json = {"step": name, "systems": len(systems), "F1": values[0]}
         row |= dict(zip(("low", "high"), ends(values), strict=True)) | {"gain": float("nan")}
         row |= {"gain low": float("nan"), "gain high": float("nan")}
         if before is not None:

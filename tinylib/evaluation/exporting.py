@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from tinylib.errors import DataError, UsageError
 from tinylib.evaluation.model_card import ModelCard, open_model
-from tinylib.files import atomic_path, sha256, write_json
+from tinylib.files import Json, atomic_path, sha256, write_json
 
 Form = Literal["onnx", "torch"]
 TOLERANCE = 1e-3  # of the logits, relative to the largest: what another runtime's sums may differ by
@@ -53,11 +53,9 @@ def export(run: str | Path, out: str | Path, form: Form) -> Exported:
     return Exported(out, worst)
 
 
-def _described(card: ModelCard) -> dict[str, object]:
-    return {
-        "input": "video (B, 3, T, H, W), float32 RGB in [0, 1]",
-        "output": "logits (B, classes)",
-    } | card.description()
+def _described(card: ModelCard) -> Json:
+    ends = {"input": "video (B, 3, T, H, W), float32 RGB in [0, 1]", "output": "logits (B, classes)"}
+    return ends | card.description()
 
 
 def _onnx(network: nn.Module, video: Tensor, file: Path) -> None:

@@ -25,13 +25,13 @@ def experiments(run_dir: str | Path) -> dict[str, dict[int, Scores]]:
     """What a run kept: experiment -> seed -> scores. DataError: the folder holds no scores."""
     files = {file.parent.name: file for file in sorted(Path(run_dir).glob("*/scores.npz"))}
     files |= {file.stem: file for file in sorted(Path(run_dir).glob("scores/*.npz"))}
-    kept: dict[str, dict[int, Scores]] = {}
+    by_seed: dict[str, dict[int, Scores]] = {}
     for label, file in files.items():
         if name := re.fullmatch(r"(.+)-(\d+)", label):
-            kept.setdefault(name[1], {})[int(name[2])] = Scores.load(file)
-    if not kept:
+            by_seed.setdefault(name[1], {})[int(name[2])] = Scores.load(file)
+    if not by_seed:
         raise DataError(f"{run_dir}: no EXPERIMENT-SEED/scores.npz and no scores/EXPERIMENT-SEED.npz in it")
-    return kept
+    return by_seed
 
 
 def pooled(run_dirs: Sequence[str | Path], *, over: str | None = None) -> pd.DataFrame:

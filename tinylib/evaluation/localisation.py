@@ -62,13 +62,17 @@ def compare(maps: Mapping[str, Tensor], masks: Tensor, groups: Sequence[str], *,
     chance = _over_frames(share, masks)
     rows = []
     for metric, measure in MEASURES.items():
-        found = {name: measure(values, masks) for name, values in maps.items()}
-        found |= {"chance": chance / (2 - chance) if metric == "area IoU" else chance}
-        for name, values in found.items():
-            kept = values.double().numpy()[shown]
-            low, high = metrics.bootstrap(partial(metrics.weighted_mean, kept), np.asarray(groups)[shown], seed=seed)
+        measured = {name: measure(values, masks) for name, values in maps.items()}
+        measured |= {"chance": chance / (2 - chance) if metric == "area IoU" else chance}
+        for name, values in measured.items():
+            of_clips = values.double().numpy()[shown]
+            low, high = metrics.bootstrap(
+                partial(metrics.weighted_mean, of_clips), np.asarray(groups)[shown], seed=seed
+            )
             low, high = max(low, 0.0), min(high, 1.0)  # every measure is a share
-            rows.append({"map": name, "metric": metric, "value": kept.mean(), "low": low, "high": high, "n": len(kept)})
+            rows.append(
+                {"map": name, "metric": metric, "value": of_clips.mean(), "low": low, "high": high, "n": len(of_clips)}
+            )
     return pd.DataFrame(rows)
 
 

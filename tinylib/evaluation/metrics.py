@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -37,7 +37,7 @@ Average = Literal["macro", "micro", "samples"]
 RESOLUTION_BINS = (0, 20, 40, 60, 80, 100, 128)  # TinyAction Fig. 3; a bin holds its lower edge, the last both
 
 
-def _checked(scores: ArrayLike, targets: ArrayLike) -> tuple[Floats, NDArray[Any]]:
+def _checked(scores: ArrayLike, targets: ArrayLike) -> tuple[Floats, NDArray[np.number]]:
     given, truth = np.asarray(scores, dtype=np.float64), np.asarray(targets)
     if given.ndim != 2 or len(given) != len(truth) or (truth.ndim == 2 and truth.shape != given.shape):
         raise DataError(f"scores {given.shape} and targets {truth.shape} do not belong together")
@@ -199,7 +199,9 @@ def ssim(video: Tensor, target: Tensor, *, peak: float = 1.0, size: int = 11, si
     return (luminance * structure).mean(dim=(1, 2, 3)).view(batch, frames, channels).mean(-1)
 
 
-def _summaries(scores: Floats, targets: NDArray[Any], threshold: ArrayLike, weights: Floats) -> dict[str, Floats]:
+def _summaries(
+    scores: Floats, targets: NDArray[np.generic], threshold: ArrayLike, weights: Floats
+) -> dict[str, Floats]:
     if targets.ndim == 1:
         return {f"top-{k}": topk(scores, targets, k, weights=weights) for k in (1, 5) if k < scores.shape[1]}
     values: dict[str, Floats] = {}

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
 
 from tinylib import models
 from tinylib.datasets.sampling import SAMPLERS
@@ -14,7 +12,7 @@ from tinylib.errors import DataError, UsageError
 from tinylib.evaluation.calibration import FILE as CALIBRATION
 from tinylib.evaluation.calibration import Calibration, fit_calibration
 from tinylib.evaluation.scores import Aggregate, On, Reading, Scores
-from tinylib.files import sha256
+from tinylib.files import Json, sha256
 from tinylib.models import checkpoint
 from tinylib.models.common import VideoClassifier
 
@@ -24,7 +22,7 @@ class ModelCard:
     """The `description` of a run whose network `open_model` can build again and feed as it was fed in training."""
 
     model: str  # a name in `models.CLASSIFIERS`
-    options: Mapping[str, Any] = field(default_factory=dict)  # of its constructor, besides num_classes
+    options: Json = field(default_factory=dict)  # of its constructor, besides num_classes
     classes: tuple[str, ...]
     multi_label: bool
     frames: int
@@ -38,12 +36,12 @@ class ModelCard:
     def reading(self) -> Reading:
         return Reading(self.sampler, self.aggregate, self.on)
 
-    def description(self) -> dict[str, Any]:
+    def description(self) -> Json:
         """As plain values, for `fit(..., description=...)`."""
         return asdict(self) | {"options": dict(self.options), "classes": list(self.classes)}
 
     @classmethod
-    def read(cls, description: Mapping[str, Any], source: str | Path) -> ModelCard:
+    def read(cls, description: Json, source: str | Path) -> ModelCard:
         """From what a checkpoint says of itself; DataError names every field that it lacks or has wrong."""
         needed = ("model", "classes", "multi_label", "frames", "size", "sampler")
         lost = [name for name in needed if name not in description]
@@ -115,9 +113,11 @@ def calibrated(run: str | Path, scores: str | Path | Scores) -> Trained:
     """Fit a run's calibration on scores of clips that it has not learned from, keep it beside the weights, open it."""
     weights = weights_of(run)
     card = ModelCard.read(checkpoint.load(weights)[1], weights)
-    found = scores if isinstance(scores, Scores) else Scores.load(scores)
-    if found.targets is None or (found.targets.ndim == 2) != card.multi_label or found.classes != card.classes:
-        raise DataError(f"calibration: the scores of {found.name} {found.split} are not labelled with {run}'s classes")
-    made = fit_calibration(found.scores, found.targets, found.classes, weights=sha256(weights))
-    made.save(weights.parent / CALIBRATION)
+    answers = scores if isinstance(scores, Scores) else Scores.load(scores)
+    if answers.targets is None or (answers.targets.ndim == 2) != card.multi_label or answers.classes != card.classes:
+        raise DataError(
+            f"calibration: the scores of {answers.name} {answers.split} are not labelled with {run}'s classes"
+        )
+    calibration = fit_calibration(answers.scores, answers.targets, answers.classes, weights=sha256(weights))
+    calibration.save(weights.parent / CALIBRATION)
     return open_model(weights)

@@ -17,13 +17,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tinylib.datasets.index import Index
-from tinylib.datasets.loading import batches
+from tinylib.datasets.loading import Batch, ClipDataset, batches
 from tinylib.errors import ClipError, DataError, UsageError
-from tinylib.files import atomic_path, write_json
+from tinylib.files import Json, atomic_path, write_json
 from tinylib.models.common import channels_last
 from tinylib.progress import track
 
-Batch = dict[str, Any]
 Transform = Callable[[Batch], Batch]
 Aggregate = Literal["max", "mean"]
 On = Literal["logits", "probabilities"]
@@ -55,7 +54,9 @@ class Scores:
     clip_ids: tuple[str, ...]
     video_ids: tuple[str, ...]  # the unit of bootstrap intervals
     scores: NDArray[np.float32]  # (N, classes)
-    targets: NDArray[Any] | None  # multi-hot (N, classes) float32 or class numbers (N,) int64; None where withheld
+    targets: (
+        NDArray[np.generic] | None
+    )  # multi-hot (N, classes) float32 or class numbers (N,) int64; None where withheld
     classes: tuple[str, ...]
     domains: tuple[str, ...]
     sides: NDArray[np.int64]  # longer side of each clip in pixels, 0 where the index does not say
@@ -67,9 +68,9 @@ class Scores:
     def save(self, path: str | Path) -> None:
         """PATH (.npz) holds everything, replaced atomically; a JSON of the same name tells a reader what it is."""
         path = _checked(path)
-        about: dict[str, Any] = {"name": self.name, "split": self.split, "data_hash": self.data_hash}
+        about: Json = {"name": self.name, "split": self.split, "data_hash": self.data_hash}
         lists = {key: list(getattr(self, key)) for key in _LISTS}
-        arrays: dict[str, Any] = {"scores": self.scores, "sides": self.sides}
+        arrays: Json = {"scores": self.scores, "sides": self.sides}
         if self.targets is not None:
             arrays["targets"] = self.targets
         with atomic_path(path) as temporary:
@@ -84,10 +85,10 @@ class Scores:
         path = _checked(path)
         try:
             with np.load(path, allow_pickle=False) as file:
-                arrays: dict[str, Any] = dict(file)
+                arrays: Json = dict(file)
             about = json.loads(str(arrays.pop("about")))
             lists = {key: tuple(about.pop(key)) for key in _LISTS}
-            fields: dict[str, Any] = {"targets": None} | about | lists | arrays
+            fields: Json = {"targets": None} | about | lists | arrays
             return cls(**fields)
         except FileNotFoundError:
             raise DataError(f"{path}: no such file of scores") from None
@@ -107,7 +108,7 @@ def _checked(path: str | Path) -> Path:
 
 def predict(
     model: nn.Module,
-    dataset: Any,
+    dataset: ClipDataset,
     *,
     batch_size: int = 32,
     aggregate: Aggregate = "mean",
@@ -134,7 +135,7 @@ def predict(
     rows: list[Tensor] = []
     places: list[NDArray[np.int64]] = []
     repeats = [torch.zeros(0, dtype=torch.int64)]
-    loader = batches(cast(Any, source), batch_size, workers=workers)
+    loader = batches(cast("ClipDataset", source), batch_size, workers=workers)
     with channels_last(model):
         for batch in track(loader, label, total=-(-len(dataset) // batch_size), closing_line=False):
             if batch is not None:
@@ -257,7 +258,7 @@ class _Readable:
 
     seed = 0
 
-    def __init__(self, dataset: Any):
+    def __init__(self, dataset: ClipDataset):
         self.dataset = dataset
 
     def __len__(self) -> int:
@@ -275,5 +276,5 @@ class _Readable:
             return {key: _joined([batch[key] for batch in read]) for key in read[0]} if read else None
 
 
-def _joined(parts: list[Any]) -> Any:
+def _joined(parts: list[Any]) -> object:
     return torch.cat(parts) if isinstance(parts[0], Tensor) else [value for part in parts for value in part]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import matplotlib
 import numpy as np
@@ -124,7 +124,9 @@ def actor_sizes(datasets: Mapping[str, tuple[float, float]]) -> Figure:
 
 
 @styled
-def histograms(series: Mapping[str, Sequence[float]], *, bins: Any = 24, title: str = "", label: str = "") -> Figure:
+def histograms(
+    series: Mapping[str, Sequence[float]], *, bins: int | str | Sequence[float] = 24, title: str = "", label: str = ""
+) -> Figure:
     """Densities of lengths or sides, ours beside the real law; a series may be an (edges, counts) pair of arrays."""
     figure, grid = axes_grid(size=(6, 3.2))
     axes = grid[0, 0]
@@ -185,12 +187,12 @@ def pareto(points: Sequence[tuple[float, float]], *, cheap: Literal["low", "high
     cheap: whether a low cost is the good one (GMACs) or a high one (clips a second). Of equal points the first counts.
     """
     sign = 1 if cheap == "low" else -1
-    best, found = -np.inf, []
+    best, unbeaten = -np.inf, []
     for place in sorted(range(len(points)), key=lambda i: (sign * points[i][0], -points[i][1])):
         if points[place][1] > best:
             best = points[place][1]
-            found.append(place)
-    return found
+            unbeaten.append(place)
+    return unbeaten
 
 
 @styled
@@ -210,7 +212,7 @@ def frontier(
     figure, grid = axes_grid(size=(7.5, 4.6))
     axes = grid[0, 0]
     everything = [(cost, score) for rows in points.values() for _, cost, score, *_ in rows]
-    kept = [everything[i] for i in pareto(everything, cheap=cheap)]
+    unbeaten = [everything[i] for i in pareto(everything, cheap=cheap)]
     axes.set_xscale("log")
     for number, (name, rows) in enumerate(points.items()):
         colour = PALETTE[number % len(PALETTE)]
@@ -221,9 +223,9 @@ def frontier(
         axes.plot(cost, score, color=colour, marker="os^Dv"[number % 5], markersize=5, linewidth=1, label=name)
         for size, *place in ((row[0], row[1], row[2]) for row in rows):
             axes.annotate(size, place, xytext=(4, 4), textcoords="offset points", fontsize=7, color=colour)
-    if kept:
+    if unbeaten:
         dearest = (max if cheap == "low" else min)(cost for cost, _ in everything)
-        stairs = [*kept, (dearest, kept[-1][1])]
+        stairs = [*unbeaten, (dearest, unbeaten[-1][1])]
         axes.step(*zip(*stairs, strict=True), where="post", color=BLACK, linewidth=1, linestyle=":", label="frontier")
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
@@ -253,7 +255,7 @@ def learning_curves(
 
 
 @styled
-def confusion(table: NDArray[Any], classes: Sequence[str], *, title: str = "") -> Figure:
+def confusion(table: NDArray[np.generic], classes: Sequence[str], *, title: str = "") -> Figure:
     """Rows: true class, columns: predicted, each row in per cent of its clips."""
     counts = np.asarray(table, float)
     share = 100 * counts / np.maximum(counts.sum(1, keepdims=True), 1)

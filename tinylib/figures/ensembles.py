@@ -52,9 +52,9 @@ def _whisker(axes: object, at: float, low: float, high: float) -> None:
 
 def threshold_table(scores: ArrayLike, targets: ArrayLike, column: int, *, points: int = 201) -> pd.DataFrame:
     """Precision, recall and F1 of one class at thresholds from 0 to 1: columns threshold, precision, recall, f1."""
-    found, truth = np.asarray(scores, dtype=np.float64)[:, [column]], np.asarray(targets)[:, [column]]
+    values, truth = np.asarray(scores, dtype=np.float64)[:, [column]], np.asarray(targets)[:, [column]]
     cuts = np.linspace(0, 1, points)
-    rates = np.stack([precision_recall_f1(found, truth, threshold=cut) for cut in cuts])
+    rates = np.stack([precision_recall_f1(values, truth, threshold=cut) for cut in cuts])
     return pd.DataFrame({"threshold": cuts} | {k: rates[:, i] for i, k in enumerate(("precision", "recall", "f1"))})
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import matplotlib
 import numpy as np
@@ -18,7 +17,7 @@ MARKERS = "os^Dv<>P*X"
 @styled
 def interval_attention(
     frames: Mapping[str, NDArray[np.uint8]],
-    maps: Mapping[str, NDArray[Any]],
+    maps: Mapping[str, NDArray[np.generic]],
     weights: Mapping[str, ArrayLike],
     *,
     truth: NDArray[np.bool_] | None = None,
@@ -61,7 +60,7 @@ def interval_attention(
 
 @styled
 def block_attention(
-    frames: Mapping[str, NDArray[np.uint8]], maps: Mapping[str, Mapping[str, NDArray[Any]]], *, size: float = 1.9
+    frames: Mapping[str, NDArray[np.uint8]], maps: Mapping[str, Mapping[str, NDArray[np.generic]]], *, size: float = 1.9
 ) -> Figure:
     """A network a column: the picture it sees, then its attention after every block (STAT, Fig. 2).
 
@@ -105,7 +104,7 @@ def temporal_attention(weights: Mapping[str, ArrayLike], *, title: str = "") -> 
 
 @styled
 def embedding(
-    points: Mapping[str, NDArray[Any]],
+    points: Mapping[str, NDArray[np.generic]],
     labels: ArrayLike,
     classes: Sequence[str],
     *,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from tinylib.datasets import sampling
-from tinylib.datasets.loading import BatchTransform, batches
+from tinylib.datasets.loading import Batch, BatchTransform, ClipDataset, batches
 from tinylib.errors import UsageError
 from tinylib.models import checkpoint, official
 from tinylib.models.segments import BLOCKS, SegmentNetwork
@@ -190,7 +190,7 @@ class Jitter(nn.Module):
         self.scale = scale
         self.base = BatchTransform(flip=flip, mirror=None if mirror is None else np.asarray(mirror))
 
-    def forward(self, batch: dict[str, Any]) -> dict[str, Any]:
+    def forward(self, batch: Batch) -> Batch:
         batch = self.base(batch)
         if not self.training or self.scale == (1.0, 1.0):
             return batch
@@ -215,7 +215,7 @@ def _cut(video: Tensor, windows: Tensor) -> Tensor:
 
 @torch.no_grad()
 def features(
-    network: SegmentNetwork, dataset: Any, *, batch_size: int = 32, maps: bool = False
+    network: SegmentNetwork, dataset: ClipDataset, *, batch_size: int = 32, maps: bool = False
 ) -> dict[str, NDArray[np.float32]]:
     """Of every clip of `dataset`, in order: "pooled" (N, C), "attention" (N, K), and with `maps` each block's.
 
@@ -223,11 +223,11 @@ def features(
     """
     device, prepare = next(network.parameters()).device, BatchTransform().eval()
     network.eval()
-    found: dict[str, list[NDArray[np.float32]]] = {}
+    parts: dict[str, list[NDArray[np.float32]]] = {}
     for batch in batches(dataset, batch_size):
         seen = network.features(prepare(batch)["video"].to(device))
-        kept = {name: seen[name] for name in ("pooled", "attention")}
-        kept |= {name: activation_map(seen[name]) for name in BLOCKS if maps}
-        for name, values in kept.items():
-            found.setdefault(name, []).append(values.float().cpu().numpy())
-    return {name: np.concatenate(values) for name, values in found.items()}
+        outputs = {name: seen[name] for name in ("pooled", "attention")}
+        outputs |= {name: activation_map(seen[name]) for name in BLOCKS if maps}
+        for name, values in outputs.items():
+            parts.setdefault(name, []).append(values.float().cpu().numpy())
+    return {name: np.concatenate(values) for name, values in parts.items()}

@@ -30,8 +30,8 @@ def masks(settings: Any, index: Index, size: Size, frames: int) -> NDArray[np.bo
     if not pairs.synthetic(settings):
         raise UsageError(f"masks: {settings.data} does not know where its actors are; SynthVIRAT does")
     if settings.kept is None:
-        return studies.masks(index, size, kept=frames)
-    return studies.masks(index, size, kept=settings.kept)[:, evenly(settings.kept, min(frames, settings.kept))]
+        return studies.masks(index, size, frames=frames)
+    return studies.masks(index, size, frames=settings.kept)[:, evenly(settings.kept, min(frames, settings.kept))]
 
 
 def moments(store: ClipStore, places: Sequence[int], frames: int) -> Tensor:

@@ -33,18 +33,18 @@ class Material:
         return store
 
     def restored_by(
-        self, restorer: super_resolution.Restorer, file: str | Path, *, frames: int, made: Mapping[str, Any]
+        self, restorer: super_resolution.Restorer, file: str | Path, *, frames: int, origin: Mapping[str, object]
     ) -> Material:
         """The same clips with `restored` as this super-resolver makes it of `low`, `frames` at a time, kept in `file`.
 
-        made: what the restorer is; a network's own weights are hashed into the store's recipe. A network works on the
+        origin: what the restorer is; a network's own weights are hashed into the store's recipe. A network works on the
         GPU where there is one, and stays there.
         """
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         if isinstance(restorer, nn.Module):
             restorer.to(device)
         pixels = super_resolution.super_resolved(
-            restorer, self.low, self.index, file, size=None, frames=frames, shown=None, made=made, device=device
+            restorer, self.low, self.index, file, size=None, frames=frames, shown=None, origin=origin, device=device
         )
         return replace(self, restored=pixels)
 
@@ -56,12 +56,12 @@ def at_size(
     *,
     resized: bool = False,
     restorer: nn.Module | None = None,
-    made: Mapping[str, Any] | None = None,
+    origin: Mapping[str, object] | None = None,
 ) -> dict[str, Material]:
     """The train and test clips at another size: natural, or resized from the high resolution by STAT's camera model.
 
     settings: of notebook 11, whose `low`, `high` and `kept` say what `material` is; natural clips at `low` are returned
-    as they are. restorer (`made` says which): they are restored as well, brought to between `low` and twice that first
+    as they are. restorer (`origin` says which): they are restored too, brought to between `low` and twice that first
     (so that a generator of scale 8 is never given 80 px), and what it makes is brought to `high`.
     """
     if not resized and pair(size) == pair(settings.low):
@@ -76,5 +76,7 @@ def at_size(
         if restorer is not None:
             enlarger = super_resolution.ToSize(restorer, size=side, at_least=least, at_most=2 * least)
             file = settings.runs / f"{split}-restored-{kind}{pairs.named(size)}.store"
-            resolved[split] = resolved[split].restored_by(enlarger, file, frames=settings.kept or 16, made=made or {})
+            resolved[split] = resolved[split].restored_by(
+                enlarger, file, frames=settings.kept or 16, origin=origin or {}
+            )
     return resolved

@@ -60,13 +60,13 @@ def splits(settings: Any) -> dict[str, Index]:
             version=2,
         )
         return study | {"train": portion(study["train"], getattr(settings, "portion", None), seed=settings.seed)}
-    found = {"train": settings.split("train"), "test": settings.split(settings.evaluation)}
-    for name, index in found.items():
+    splits = {"train": settings.split("train"), "test": settings.split(settings.evaluation)}
+    for name, index in splits.items():
         smallest, limit = getattr(settings, "smallest", 0), getattr(settings, f"{name}_limit", None)
         if settings.multi_label and smallest:
             index = super_resolution.large(index, smallest)
-        found[name] = index if limit is None else sample(index, limit, seed=settings.seed)
-    return {"train": found["train"], "val": found["test"], "test": found["test"]}
+        splits[name] = index if limit is None else sample(index, limit, seed=settings.seed)
+    return {"train": splits["train"], "val": splits["test"], "test": splits["test"]}
 
 
 def portion(index: Index, clips: int | None, *, seed: int = 0) -> Index:
@@ -96,15 +96,15 @@ def high(settings: Any, index: Index, size: Size) -> ClipStore:
         return rendered(settings, index, size, sensor=False)
     file = settings.runs / f"{index.split}-high-{named(size)}.store"
     height, width = pair(size)
-    made = {"pair": "high", "size": [height, width], "kept": settings.kept}
+    recipe = {"pair": "high", "size": [height, width], "kept": settings.kept}
 
     def videos(start: int) -> Iterator[NDArray[np.uint8]]:
         for clip in track(index.clips[start:], f"reading {file.name}", closing_line=False):
             video = read_frames(index.file(clip))
-            kept = video[studies.moments(len(video), settings.kept)]
-            yield resize_video(kept, (height, width), "bicubic", "stretch" if height == width else "crop")
+            frames = video[studies.moments(len(video), settings.kept)]
+            yield resize_video(frames, (height, width), "bicubic", "stretch" if height == width else "crop")
 
-    return ClipStore.render(index, file, videos, made=made)
+    return ClipStore.render(index, file, videos, origin=recipe)
 
 
 def low(settings: Any, index: Index, size: Size) -> ClipStore:
@@ -122,7 +122,7 @@ def rendered(settings: Any, index: Index, size: Size, *, sensor: bool) -> ClipSt
     """
     folder, kind = index.root / "stores", "natural" if sensor else "clean"
     stem = f"{index.split}-{kind}-{named(size)}-{settings.kept or 'all'}"
-    recipe = studies.recipe(size, sensor=sensor, kept=settings.kept)
+    recipe = studies.recipe(size, sensor=sensor, frames=settings.kept)
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder / stem):
         earlier = []
@@ -134,7 +134,7 @@ def rendered(settings: Any, index: Index, size: Size, *, sensor: bool) -> ClipSt
                     return whole
                 earlier.append(store)
         file = folder / f"{stem}-{index.digest()}.store"
-        return studies.render(index, file, size, sensor=sensor, kept=settings.kept, earlier=earlier)
+        return studies.render(index, file, size, sensor=sensor, frames=settings.kept, earlier=earlier)
 
 
 def degraded(settings: Any, index: Index, store: ClipStore, size: Size) -> ClipStore:
@@ -148,7 +148,7 @@ def degraded(settings: Any, index: Index, store: ClipStore, size: Size) -> ClipS
             yield surveillance(store[place], (height, width), rng=rng, ratio=None)
 
     return ClipStore.render(
-        index, file, videos, made={"degraded": [height, width], "seed": settings.seed, "from": store.recipe}
+        index, file, videos, origin={"degraded": [height, width], "seed": settings.seed, "from": store.recipe}
     )
 
 
@@ -156,7 +156,7 @@ def masks(settings: Any, index: Index, size: Size) -> NDArray[np.bool_]:
     """(N, T, H, W): where the actors of SynthVIRAT's clips are, in the frames of the stores."""
     if not synthetic(settings):
         raise UsageError(f"masks: {settings.data} does not know where its actors are; SynthVIRAT does")
-    return studies.masks(index, size, kept=settings.kept)
+    return studies.masks(index, size, frames=settings.kept)
 
 
 def _larger(size: Size, settings: Any) -> tuple[int, int]:

@@ -29,7 +29,7 @@ BATCH = 8
 class Adds(Protocol):
     """A log of results."""
 
-    def add(self, ref: str, row: str, metric: str, value: float, low: float, high: float, **more: Any) -> Any: ...
+    def add(self, ref: str, row: str, metric: str, value: float, low: float, high: float, **more: object) -> object: ...
 
 
 def pictures(truth: Tensor, low: Tensor, image: Tensor, focus: Tensor) -> dict[str, NDArray[np.uint8]]:

@@ -58,7 +58,7 @@ def super_resolved(
     size: int | None,
     frames: int,
     shown: int | None,
-    made: Mapping[str, object],
+    origin: Mapping[str, object],
     device: torch.device | str = "cpu",
     keep: int | None = None,
     workers: int = 0,
@@ -70,13 +70,13 @@ def super_resolved(
     of each clip only so many frames around its middle, every second one where it is long enough; None keeps all. keep:
     of what was restored only so many frames, evenly spaced. restorer None keeps the pixels.
 
-    made: what the restorer is, for the recipe; a network's own weights are hashed into it. workers: dask processes on
+    origin: what the restorer is, for the recipe; a network's own weights are hashed into it. workers: dask processes on
     this machine (0: this one); scheduler: a dask scheduler's address, whose workers must see the files. Neighbouring
     clips of one shape go through together, `TOGETHER` at most: PyTorch's convolutions take one clip alone by a slower
     way. The bytes depend neither on workers nor on where a killed run went on: which clips are together is given by
     their places, and a CPU restores with one thread, so that sums are added in one order.
     """
-    recipe = {**made, "size": size, "frames": frames, "shown": shown, "from": store.recipe}
+    recipe = {**origin, "size": size, "frames": frames, "shown": shown, "from": store.recipe}
     recipe |= {"keep": keep} if keep is not None else {}
     recipe |= {"network": fingerprint(restorer)} if isinstance(restorer, nn.Module) else {}
 
@@ -90,7 +90,7 @@ def super_resolved(
         label = f"restoring {Path(file).name}"
         return iter(track(islice(restored, start - begin, None), label, total=len(index) - start, closing_line=False))
 
-    return ClipStore.render(index, file, videos, made=recipe)
+    return ClipStore.render(index, file, videos, origin=recipe)
 
 
 def fingerprint(network: nn.Module) -> str:

@@ -11,11 +11,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor, nn
 
-from tinylib.datasets.loading import ClipDataset
+from tinylib.datasets.loading import Batch, ClipDataset
 from tinylib.errors import UsageError
 from tinylib.methods.pretraining_card import finished, publish
 from tinylib.methods.pretraining_data import Amount, PretrainingSet
@@ -26,8 +25,8 @@ from tinylib.progress import Progress
 from tinylib.training.loop import FitConfig, FitResult, fit
 from tinylib.training.objectives.classify import Classify
 from tinylib.training.objectives.foreground import Foreground
+from tinylib.training.optimise import ParameterGroup
 
-Batch = dict[str, Any]
 LOSSES = ("loss", "reconstruction", "action", "area")  # of a history, that the log ends with
 
 
@@ -61,7 +60,7 @@ class Branch(Foreground):
         self.classifier.eval()
         return self
 
-    def parameter_groups(self) -> list[dict[str, Any]]:
+    def parameter_groups(self) -> list[ParameterGroup]:
         return [{"params": list(self.attention.parameters()), "turn": "generator"}]
 
 

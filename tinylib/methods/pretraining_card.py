@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -21,7 +20,7 @@ from tinylib.datasets.store import ClipStore
 from tinylib.errors import DataError
 from tinylib.evaluation import metrics
 from tinylib.evaluation.scores import Scores, predict
-from tinylib.files import sha256, write_json, write_text
+from tinylib.files import Json, sha256, write_json, write_text
 from tinylib.methods import super_resolution
 from tinylib.methods.pretraining_data import FRAMES, HELD_SIZES, SIDE, PretrainingSet, probe
 from tinylib.methods.pretraining_lessons import Lesson, PairViews, companion, network_of, sampler_of, transform_of
@@ -38,7 +37,7 @@ LIMITS = (
     "real footage. Scores are of places, cameras and actors that training did not see, but of the same generator. "
     "Clips are balanced over classes; real surveillance is not. Eight frames spread over a clip of 40 to 150."
 )
-Row = dict[str, Any]
+Row = Json
 
 
 def finished(name: str, lesson: Lesson, data: PretrainingSet, out: Path) -> bool:
@@ -192,7 +191,7 @@ def mass_on_actors(
     """(clips,) of the map's mass on the actors, and of the picture they take. folder: with the branch's generator."""
     generator = companion("progressive_dvsr_x4", folder)
     assert isinstance(generator, ProgressiveDVSR)
-    actors = torch.from_numpy(studies.masks(index, SIDE, kept=FRAMES)).float()
+    actors = torch.from_numpy(studies.masks(index, SIDE, frames=FRAMES)).float()
     clips = ClipDataset(index, store=store, sampler="uniform", frames=FRAMES, size=None, views="centre")
     mass = []
     for batch in batches(clips, 16):
@@ -205,13 +204,13 @@ def mass_on_actors(
 def psnr_of(lesson: Lesson, network: nn.Module, clips: ClipDataset) -> NDArray[np.float64]:
     """(2, clips): mean PSNR over frames, of the generator and of bicubic enlargement."""
     scale = lesson.options["scale"]
-    views, found = PairViews(scale).eval(), []
+    views, ratios = PairViews(scale).eval(), []
     for batch in batches(clips, 16):
         batch = views(batch)
         for restorer in (network, super_resolution.bicubic(scale)):
             image = super_resolution.restore(restorer, batch["video"])
-            found.append(metrics.psnr(image, batch["high"]).mean(1).numpy())
-    return np.stack([np.concatenate(found[::2]), np.concatenate(found[1::2])])
+            ratios.append(metrics.psnr(image, batch["high"]).mean(1).numpy())
+    return np.stack([np.concatenate(ratios[::2]), np.concatenate(ratios[1::2])])
 
 
 def probe_stores(folder: Path) -> tuple[Index, dict[str, ClipStore]]:
@@ -220,7 +219,7 @@ def probe_stores(folder: Path) -> tuple[Index, dict[str, ClipStore]]:
     stores = {}
     for label, size, sensor in (("natural 14 px", 14, True), ("clean 56 px", SIDE, False)):
         file = folder / f"{label.replace(' ', '-')}.store"
-        stores[label] = studies.render(index, file, size, sensor=sensor, kept=FRAMES, workers=0)
+        stores[label] = studies.render(index, file, size, sensor=sensor, frames=FRAMES, workers=0)
     return index, stores
 
 
@@ -232,13 +231,13 @@ def probed(
     folder: where the companions of a branch lie.
     """
     if lesson.classifier:
-        found = {}
+        precision = {}
         for label, store in stores.items():
             answers = answers_of(lesson, network, index, store)
             assert answers.targets is not None
-            found[label] = float(metrics.mean_average_precision(answers.scores, answers.targets))
+            precision[label] = float(metrics.mean_average_precision(answers.scores, answers.targets))
         share = np.asarray(index.targets(), float).mean(0)
-        return found | {"a constant answer": float(share[share > 0].mean())}
+        return precision | {"a constant answer": float(share[share > 0].mean())}
     low, high = stores.values()
     clips = ClipDataset(index, store=low, high=high, sampler="uniform", frames=FRAMES, size=None, views="centre")
     if not lesson.generator:

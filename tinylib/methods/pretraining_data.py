@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from tinylib.annotations.labels import CLASSES
 from tinylib.datasets.index import Clip, Index
 from tinylib.datasets.store import ClipStore, resize_video
+from tinylib.files import Json
 from tinylib.progress import track
 from tinylib.synth import studies
 from tinylib.synth.plan import DOMAINS, PRETRAINING
@@ -102,7 +103,7 @@ class PretrainingSet:
     def plain(self, index: Index, size: int, *, sensor: bool) -> ClipStore:
         """The clips of an index at a size, natural or clean."""
         file = self._file(index, f"{'natural' if sensor else 'clean'}-{size}")
-        return studies.render(index, file, size, sensor=sensor, kept=FRAMES, workers=self.workers)
+        return studies.render(index, file, size, sensor=sensor, frames=FRAMES, workers=self.workers)
 
     def _file(self, index: Index, kind: str) -> Path:
         return index.root / "stores" / f"{index.split}-{kind}-{FRAMES}-{index.digest()}.store"
@@ -142,8 +143,8 @@ def drawn_size(clip: Clip) -> tuple[int, bool]:
 
 def mixed(index: Index, file: str | Path, *, workers: int | None = None) -> ClipStore:
     """The clips of an index, each filmed at its `drawn_size` and brought to 56 px: bilinear upwards, area downwards."""
-    made: dict[str, Any] = {"mixed": MIXED_VERSION, "study": studies.VERSION, "generator": studies.GENERATOR}
-    made |= {"side": SIDE, "frames": FRAMES, "sizes": SIZES, "clean": CLEAN, "seed": PRETRAINING}
+    recipe: Json = {"mixed": MIXED_VERSION, "study": studies.VERSION, "generator": studies.GENERATOR}
+    recipe |= {"side": SIDE, "frames": FRAMES, "sizes": SIZES, "clean": CLEAN, "seed": PRETRAINING}
 
     def videos(start: int) -> Iterator[Any]:
         tasks = [(str(index.root), clip) for clip in index.clips[start:]]
@@ -151,7 +152,7 @@ def mixed(index: Index, file: str | Path, *, workers: int | None = None) -> Clip
         films = in_order(_mixed, tasks, min(jobs, len(tasks)), name=lambda task: task[1].clip_id)
         return iter(track(films, "rendering mixed sizes", total=len(tasks), closing_line=False))
 
-    return ClipStore.render(index, file, videos, made=made)
+    return ClipStore.render(index, file, videos, origin=recipe)
 
 
 def _mixed(root: str, clip: Clip) -> Video:

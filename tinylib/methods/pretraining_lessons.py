@@ -15,13 +15,13 @@ from torch.nn import functional as F
 from tinylib import models
 from tinylib.annotations.labels import CLASSES, mirror_permutation
 from tinylib.datasets.degrade import Size, area_batch, pair
-from tinylib.datasets.loading import BatchTransform
+from tinylib.datasets.loading import Batch, BatchTransform
 from tinylib.errors import UsageError
+from tinylib.files import Json
 from tinylib.methods.attention_transfer import Backbone
 from tinylib.models import pretrained
 
 GENERATORS = ("dvsr", "progressive_dvsr")
-Batch = dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +29,7 @@ class Lesson:
     """One network, and how it is taught."""
 
     model: str  # in `models.CLASSIFIERS`, or in `models.pretrained.OTHERS`
-    options: dict[str, Any] = field(default_factory=dict)  # of its constructor
+    options: Json = field(default_factory=dict)  # of its constructor
     frames: int = 8
     sizes: tuple[Size, ...] = ()  # px that batches have by turns: drawn a batch; of a classifier
     native: bool = False  # clips are read at their own size, up to the largest of `sizes`; else all at the last one
@@ -54,9 +54,9 @@ class Lesson:
         """(intervals, frames of each) of a segment network."""
         return (self.options["segments"], self.options["length"]) if self.model == "segments" else None
 
-    def description(self) -> dict[str, Any]:
+    def description(self) -> Json:
         """What the weights file says of itself; of a classifier a `ModelCard`, so that `open_model` takes the file."""
-        about: dict[str, Any] = {"model": self.model, "options": dict(self.options), "data": "synthvirat pre-training"}
+        about: Json = {"model": self.model, "options": dict(self.options), "data": "synthvirat pre-training"}
         if not self.classifier:
             return about
         about |= {"classes": list(CLASSES), "multi_label": True, "frames": self.frames, "sampler": "uniform"}

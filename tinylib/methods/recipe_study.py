@@ -18,10 +18,12 @@ from tinylib.datasets.loading import ClipDataset
 from tinylib.evaluation import localisation, metrics, pairing
 from tinylib.evaluation.clips import Clips
 from tinylib.evaluation.scores import Scores
+from tinylib.files import Json
 from tinylib.methods import super_resolution
 from tinylib.methods.material import Material
 from tinylib.methods.recipes import Budget, Learned, Recipe, learn, read
 from tinylib.models import attention_maps
+from tinylib.models.common import VideoClassifier
 
 SEVERAL = ("mAP", "F1 (fitted)", "F1", "F1 (micro)")  # metrics that tables show, of several labels a clip
 SINGLE = ("top-1", "top-5")
@@ -124,9 +126,7 @@ def lessons(material: Mapping[str, Material], *, frames: int, seed: int, synthet
     )
 
 
-def restorer(
-    settings: Any, name: str, clips: ClipDataset, *, scale: int
-) -> tuple[super_resolution.Restorer, dict[str, Any]]:
+def restorer(settings: Any, name: str, clips: ClipDataset, *, scale: int) -> tuple[super_resolution.Restorer, Json]:
     """A super-resolver of notebook 11 by name, taught where it learns, and what it is (for its stores)."""
     if name == "bicubic":
         return super_resolution.bicubic(scale), {"bicubic": scale}
@@ -142,7 +142,9 @@ def restorer(
     return taught.network, {"generator": kind, "start": taught.source}
 
 
-def gradient_maps(network: Any, video: Tensor, classes: Tensor, *, layer: str = "layer2", batch: int = 8) -> Tensor:
+def gradient_maps(
+    network: VideoClassifier, video: Tensor, classes: Tensor, *, layer: str = "layer2", batch: int = 8
+) -> Tensor:
     """(N, t, h, w): `attention_maps.gradient_map` of each clip for its own class, on the network's device."""
     device = next(network.parameters()).device
     network.eval()
@@ -158,14 +160,14 @@ def gradient_maps(network: Any, video: Tensor, classes: Tensor, *, layer: str = 
 
 @torch.no_grad()
 def activation_maps(
-    network: Any, video: Tensor, activation: Callable[[Tensor], Tensor], *, layer: str = "layer2"
+    network: VideoClassifier, video: Tensor, activation: Callable[[Tensor], Tensor], *, layer: str = "layer2"
 ) -> Tensor:
     """(N, t, h, w): STAT's Eq. 1 of a block, on the network's device."""
     device = next(network.parameters()).device
     return activation(network.eval().features(video.to(device))[layer]).cpu()
 
 
-def ties(maps: Tensor, actors: NDArray[np.bool_], sure: NDArray[np.floating[Any]], *, seed: int = 0) -> dict[str, Any]:
+def ties(maps: Tensor, actors: NDArray[np.bool_], sure: NDArray[np.floating], *, seed: int = 0) -> Json:
     """Whether better attention goes with better recognition: the rank correlation of both, clip by clip.
 
     maps, actors: (N, T, H, W); sure: (N,) scores of each clip's own class.

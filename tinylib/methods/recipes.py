@@ -21,9 +21,10 @@ from tinylib import models
 from tinylib.annotations.labels import mirror_permutation
 from tinylib.datasets.degrade import Size
 from tinylib.datasets.index import Index
-from tinylib.datasets.loading import BatchTransform, ClipDataset
+from tinylib.datasets.loading import Batch, BatchTransform, ClipDataset
 from tinylib.errors import UsageError
 from tinylib.evaluation.scores import READINGS, Scores, predict
+from tinylib.files import Json
 from tinylib.methods import attention_transfer
 from tinylib.methods.material import Material, at_size
 from tinylib.models.cost import complexity, throughput
@@ -109,7 +110,7 @@ RECIPES: dict[str, Recipe] = {
     ),
     "tiny": Recipe(sampler="uniform", reading="winner", loss="asymmetric", schedule="cosine"),
 }
-PARTS: dict[str, dict[str, Any]] = {  # what each ablation of the combined recipe changes; "with": parts left out of it
+PARTS: dict[str, Json] = {  # what each ablation of the combined recipe changes; "with": parts left out of it
     "without uniform sampling": {"sampler": "contiguous", "reading": "tinyaction"},
     "without the asymmetric loss": {"loss": "plain"},
     "without the falling rate": {"schedule": "constant"},
@@ -322,6 +323,6 @@ def cost(
     return gmacs, 1 / spent
 
 
-def _mirrored_pixels(batch: dict[str, Any]) -> dict[str, Any]:
+def _mirrored_pixels(batch: Batch) -> Batch:
     video: Tensor = batch["video"].permute(0, 4, 1, 2, 3).float() / 255
     return batch | {"video": video.flip(-1)}

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from tinylib.datasets.index import Index
-from tinylib.datasets.loading import BatchTransform, ClipDataset
+from tinylib.datasets.loading import BatchTransform, ClipDataset, Views
 from tinylib.datasets.store import ClipStore, Resize
 from tinylib.errors import UsageError
 from tinylib.evaluation import metrics
@@ -38,7 +37,7 @@ class Feed:
     batch: int = 16
     flip: float = 0.5
 
-    def clips(self, index: Index, store: ClipStore, *, views: Any = "train", seed: int = 0) -> ClipDataset:
+    def clips(self, index: Index, store: ClipStore, *, views: Views = "train", seed: int = 0) -> ClipDataset:
         return ClipDataset(
             index, store=store, views=views, seed=seed,
             sampler=self.reading.sampler, frames=self.frames, size=self.size, resize=self.resize,
@@ -92,7 +91,7 @@ class Recognition:
         return np.mean([run.scores.argmax(1) == _truth(run) for run in self.runs], axis=0)
 
 
-def _truth(run: Scores) -> NDArray[Any]:
+def _truth(run: Scores) -> NDArray[np.generic]:
     if run.targets is None:
         raise UsageError(f"the labels of {run.name} {run.split} are withheld")
     return run.targets
@@ -108,7 +107,7 @@ def learn(
     *,
     seeds: Sequence[int],
     mirror: NDArray[np.int64] | None = None,
-    description: Mapping[str, Any] | None = None,
+    description: Mapping[str, object] | None = None,
 ) -> Recognition:
     """Networks of `build(seed)`, each taught on these clips in run_dir-SEED; to be scored by `judge`.
 

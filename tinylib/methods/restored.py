@@ -13,7 +13,8 @@ from tinylib.datasets.index import Index
 from tinylib.datasets.loading import ClipDataset
 from tinylib.datasets.single import rarest_label
 from tinylib.datasets.statistics import sample
-from tinylib.datasets.store import ClipStore
+from tinylib.datasets.store import ClipStore, Fit
+from tinylib.files import Json
 from tinylib.methods import pairs, super_resolution
 from tinylib.methods.recognition import spread
 
@@ -36,7 +37,7 @@ class Splits:
     show_sharp: ClipStore
     natural: bool
     frames: int
-    kept: int | None
+    shown: int | None  # frames of a clip around its middle; None is all
     runs: Path
     rendering: int
     learned: bool  # whether classifiers learn from restored video, so that the training split is restored too
@@ -64,8 +65,8 @@ class Splits:
                 self.runs / f"{name}-{method.replace(' ', '')}.store",
                 size=size if restorer is not None else None,
                 frames=self.frames,
-                shown=self.kept,
-                made={"method": method},
+                shown=self.shown,
+                origin={"method": method},
                 device=device,
                 workers=self.rendering if isinstance(restorer, torch.nn.Module) else 0,
             )
@@ -135,12 +136,12 @@ def of_low_resolution(settings: Any) -> Splits:
         }
     else:
         names = {"train": "train", "test": settings.evaluation}
-        found = [super_resolution.large(settings.split(name), settings.smallest) for name in names.values()]
+        indexes = [super_resolution.large(settings.split(name), settings.smallest) for name in names.values()]
         if settings.multi_label:
-            found = list(rarest_label(found[0], found[1], classes=settings.largest))
+            indexes = list(rarest_label(indexes[0], indexes[1], classes=settings.largest))
         splits = {
             name: sample(index, limit, seed=settings.seed) if limit else index
-            for name, index, limit in zip(names, found, (settings.train, settings.test), strict=True)
+            for name, index, limit in zip(names, indexes, (settings.train, settings.test), strict=True)
         }
         sharp = _decoded(settings, splits, high, fit="crop")
     teach = spread(splits["train"], settings.large)
@@ -162,7 +163,7 @@ def part(store: ClipStore, index: Index, some: Index) -> ClipStore:
 
 
 def _study(
-    settings: Any, study: Mapping[str, Index], splits: Mapping[str, Index], high: int, low: int
+    settings: pairs.Clips, study: Mapping[str, Index], splits: Mapping[str, Index], high: int, low: int
 ) -> tuple[Stores, Stores]:
     """Clean and natural stores of parts of a study, rendered whole for every notebook."""
     whole = {
@@ -172,17 +173,17 @@ def _study(
     return sharp, tiny
 
 
-def _decoded(settings: Any, splits: Mapping[str, Index], side: int, *, fit: Any = "stretch") -> Stores:
+def _decoded(settings: Any, splits: Mapping[str, Index], side: int, *, fit: Fit = "stretch") -> Stores:
     return {
         name: ClipStore.build(index, settings.runs / f"{name}-{side}.store", size=side, resize="bicubic", fit=fit)
         for name, index in splits.items()
     }
 
 
-def _common(settings: Any) -> dict[str, Any]:
+def _common(settings: Any) -> Json:
     return {
         "frames": settings.restoration.frames,
-        "kept": settings.kept,
+        "shown": settings.kept,
         "runs": settings.runs,
         "rendering": settings.rendering,
         "learned": settings.epochs > 0,

@@ -43,7 +43,7 @@ def train(
     count: int = 1,
     raw: bool = False,
     transform: Transform | None = None,
-    description: Mapping[str, Any] | None = None,
+    description: Mapping[str, object] | None = None,
     batch_size: int = 32,
 ) -> tuple[FitResult, dict[str, Member]]:
     """Fit `objective` and score its network at the ends of its last `count` restart cycles, the newest last.
@@ -54,18 +54,18 @@ def train(
     """
     result = fit(objective, data, config, run_dir, transform=transform, description=description)
     model: nn.Module = objective.model
-    kept = [(f"epoch {int(path.stem.split('_')[-1])}", checkpoint.load(path)[0]) for path in result.cycles[:-1]]
-    kept.append((f"epoch {config.epochs}", checkpoint.load(result.last)[0]))
-    if len(kept) < count:
-        raise DataError(f"{run_dir}: {count} networks of one run need as many cycles; this one keeps {len(kept)}")
-    kept = kept[-count:]
+    states = [(f"epoch {int(path.stem.split('_')[-1])}", checkpoint.load(path)[0]) for path in result.cycles[:-1]]
+    states.append((f"epoch {config.epochs}", checkpoint.load(result.last)[0]))
+    if len(states) < count:
+        raise DataError(f"{run_dir}: {count} networks of one run need as many cycles; this one keeps {len(states)}")
+    states = states[-count:]
     if raw:
-        found = run_folder.load_checkpoint(result.run_dir)
-        assert found is not None
+        newest = run_folder.load_checkpoint(result.run_dir)
+        assert newest is not None
         mark = "network/model."
-        kept.insert(0, (RAW, {key.removeprefix(mark): t for key, t in found[0].items() if key.startswith(mark)}))
+        states.insert(0, (RAW, {key.removeprefix(mark): t for key, t in newest[0].items() if key.startswith(mark)}))
     reading, scored = READINGS["winner"], {}
-    for name, state in kept:
+    for name, state in states:
         checkpoint.restore(model, state, source=run_dir)
         scored[name] = {
             split: predict(

@@ -17,10 +17,11 @@ from torch import Tensor, nn
 
 from tinylib.datasets.degrade import bicubic_batch
 from tinylib.datasets.index import Clip, Index
-from tinylib.datasets.loading import BatchTransform, ClipDataset, batches
+from tinylib.datasets.loading import Batch, BatchTransform, ClipDataset, batches
 from tinylib.errors import DataError, UsageError
 from tinylib.evaluation import metrics
 from tinylib.evaluation.clips import Clips
+from tinylib.files import Json
 from tinylib.methods.prerender import Restorer, ToSize, fingerprint, pixels, restore, super_resolved
 from tinylib.models.dvsr import DVSR, ProgressiveDVSR, resize
 from tinylib.progress import Progress, track
@@ -97,7 +98,7 @@ def generator(
     crop: int | None = None,
     mirror: NDArray[np.int64] | None = None,
     from_nothing: bool = False,
-    validate: Callable[[Any], dict[str, float]] | None = None,
+    validate: Callable[[nn.Module], dict[str, float]] | None = None,
 ) -> Generator:
     """A generator, built and taught by `settings.restoration` (TinyVIRAT, phase 1); killed and called again it goes on.
 
@@ -158,7 +159,7 @@ def quality(
     dataset: ClipDataset,
     *,
     scale: int,
-    transform: Callable[[dict[str, Any]], dict[str, Any]],
+    transform: Callable[[Batch], Batch],
     batch_size: int = 4,
     device: torch.device | str = "cpu",
 ) -> pd.DataFrame:
@@ -167,7 +168,7 @@ def quality(
     A row each: method, clip_id, video_id, psnr, ssim. The clips' high resolution is the truth; what the restorers see
     is its bicubic reduction by `scale`, or, where the dataset has a `high` store, the clips as they are.
     """
-    rows: list[dict[str, Any]] = []
+    rows: list[Json] = []
     total = -(-len(dataset) // batch_size)
     for batch in track(batches(dataset, batch_size), "restoring", total=total):
         batch = transform(batch)
@@ -175,8 +176,8 @@ def quality(
         for method, restorer in restorers.items():
             image = restore(restorer, low)
             measures = metrics.psnr(image, high), metrics.ssim(image, high)  # of every frame
-            found = torch.stack([values.mean(1) for values in measures], dim=1).tolist()
-            for place, (psnr, ssim) in zip(batch["index"].tolist(), found, strict=True):
+            by_clip = torch.stack([values.mean(1) for values in measures], dim=1).tolist()
+            for place, (psnr, ssim) in zip(batch["index"].tolist(), by_clip, strict=True):
                 clip = dataset.index.clips[place]
                 row = {"method": method, "clip_id": clip.clip_id, "video_id": clip.video_id}
                 rows.append(row | {"psnr": psnr, "ssim": ssim})
@@ -189,7 +190,7 @@ def gains(table: pd.DataFrame, *, over: str = "bicubic", n: int = 1000, seed: in
     videos = table.drop_duplicates("clip_id").set_index("clip_id").loc[wide.index, "video_id"]
     rows = []
     for method in dict.fromkeys(table["method"]):
-        row: dict[str, Any] = {"method": method, "clips": len(wide)}
+        row: Json = {"method": method, "clips": len(wide)}
         for measure in ("psnr", "ssim"):
             values = wide[measure, method].to_numpy()
             gain = values - wide[measure, over].to_numpy()
@@ -244,15 +245,15 @@ def large(index: Index, side: int, *, limit: int | None = None, seed: int = 0) -
         return min(info.width, info.height) >= side
 
     order = np.random.default_rng((seed, len(index))).permutation(len(index))
-    found: list[int] = []
+    places: list[int] = []
     for place in order.tolist():
-        if len(found) == limit:
+        if len(places) == limit:
             break
         if enough(index.clips[place]):
-            found.append(place)
-    if not found:
+            places.append(place)
+    if not places:
         raise DataError(f"{index.name} {index.split}: no clip has {side} pixels of itself")
-    return index.select(sorted(found))
+    return index.select(sorted(places))
 
 
 def phase_one(
@@ -343,7 +344,7 @@ class StageQuality:
     """
 
     dataset: ClipDataset
-    transform: Callable[[dict[str, Any]], dict[str, Any]]
+    transform: Callable[[Batch], Batch]
     device: torch.device | str = "cpu"
     batch_size: int = 4
 
@@ -358,16 +359,16 @@ class StageQuality:
                 values[f"{name}ssim"] += metrics.ssim(image, target).mean(1).tolist()
         videos = [clip.video_id for clip in self.dataset.index.clips]
         grown = isinstance(network, ProgressiveDVSR)
-        found: dict[str, float] = {"stage": network.stage if grown else 1, "alpha": network.alpha if grown else 1.0}
+        quality: dict[str, float] = {"stage": network.stage if grown else 1, "alpha": network.alpha if grown else 1.0}
         for name in ("psnr", "ssim"):
             gain = np.subtract(values[name], values[f"bicubic {name}"])
             low_end, high_end = metrics.bootstrap(partial(metrics.weighted_mean, gain), videos)
-            found |= {
+            quality |= {
                 f"held {name}": float(np.mean(values[name])),
                 f"bicubic {name}": float(np.mean(values[f"bicubic {name}"])),
             }
-            found |= {f"{name} gain": float(gain.mean()), f"{name} low": low_end, f"{name} high": high_end}
-        return found
+            quality |= {f"{name} gain": float(gain.mean()), f"{name} low": low_end, f"{name} high": high_end}
+        return quality
 
 
 def by_stage(history: Sequence[Mapping[str, float]]) -> pd.DataFrame:

@@ -119,5 +119,5 @@ def _recorded(needs: Needs, index: Index) -> ClipStore:
         index,
         file,
         lambda start: (twin(root, clip, needs.size).video for clip in index.clips[start:]),
-        made={"twins": needs.size},
+        origin={"twins": needs.size},
     )

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from tinylib.annotations.labels import mirror_permutation
 from tinylib.datasets import balance
 from tinylib.datasets.index import Index
-from tinylib.datasets.loading import BatchTransform, ClipDataset
+from tinylib.datasets.loading import BatchTransform, ClipDataset, Views
 from tinylib.datasets.store import ClipStore
 from tinylib.evaluation import metrics, pairing
 from tinylib.evaluation.clips import Clips
@@ -73,7 +73,7 @@ class WinnerStudy:
         """All but the training split."""
         return {name: index for name, index in self.splits.items() if name != "train"}
 
-    def clips(self, entry: Entry, split: str, *, seed: int = 0, views: Any = "train") -> ClipDataset:
+    def clips(self, entry: Entry, split: str, *, seed: int = 0, views: Views = "train") -> ClipDataset:
         """A split as the entry's network sees it; in training with its copies, and its teacher's view beside it."""
         train, extra = self.splits["train"], []
         if views == "train" and split == "train" and entry.copies != "none":
@@ -209,7 +209,7 @@ def restored(
             frames=settings.restoration.frames,
             shown=None,
             keep=settings.kept,
-            made={"kind": kind},
+            origin={"kind": kind},
             device=device,
             workers=settings.rendering,
             scheduler=settings.scheduler,

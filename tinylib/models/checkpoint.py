@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from tinylib.errors import DataError, UsageError
-from tinylib.files import atomic_path, write_json
+from tinylib.files import Json, atomic_path, write_json
 
 
-def _as_lists(value: Any) -> Any:
+def _as_lists(value: object) -> object:
     """`value` with its tuples as lists, which is what JSON makes of them and constructors take as well."""
     if isinstance(value, dict):
         return {key: _as_lists(each) for key, each in value.items()}
     return [_as_lists(each) for each in value] if isinstance(value, list | tuple) else value
 
 
-def save(path: str | Path, model: nn.Module, description: dict[str, Any]) -> None:
+def save(path: str | Path, model: nn.Module, description: Json) -> None:
     """Write the state dict of `model` to PATH (.safetensors) and `description` to the JSON of the same name.
 
     The description, which must survive JSON, also travels inside the safetensors file: that one file is the whole
@@ -48,7 +47,7 @@ def save(path: str | Path, model: nn.Module, description: dict[str, Any]) -> Non
     )
 
 
-def load(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def load(path: str | Path) -> tuple[dict[str, Tensor], Json]:
     """(state dict on the CPU, description) of a file that `save` wrote; DataError names a file that is not one."""
     from safetensors import SafetensorError, safe_open
 
@@ -68,13 +67,13 @@ def load(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 def restore(model: nn.Module, state: dict[str, Tensor], *, source: str | Path = "checkpoint") -> None:
     """Load `state` into `model`, every tensor of both and nothing else, or DataError with the first differences."""
-    own = model.state_dict()
-    wrong = [f"{name} is missing" for name in own if name not in state]
-    wrong += [f"{name} is unknown" for name in state if name not in own]
+    present = model.state_dict()
+    wrong = [f"{name} is missing" for name in present if name not in state]
+    wrong += [f"{name} is unknown" for name in state if name not in present]
     wrong += [
-        f"{name} is {list(state[name].shape)} instead of {list(own[name].shape)}"
-        for name in own
-        if name in state and state[name].shape != own[name].shape
+        f"{name} is {list(state[name].shape)} instead of {list(present[name].shape)}"
+        for name in present
+        if name in state and state[name].shape != present[name].shape
     ]
     if wrong:
         more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""

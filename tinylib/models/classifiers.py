@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from tinylib.errors import UsageError
 from tinylib.models.adapted import TORCHVISION, torchvision_network
@@ -87,7 +86,7 @@ def create(
     pretrained: str | Path | None = None,
     classes: Sequence[str] = (),
     probe: Kind | None = None,
-    **explicit: Any,
+    **explicit: object,
 ) -> VideoClassifier:
     """The classifier `name` with the given constructor arguments; UsageError lists the names there are.
 

@@ -30,7 +30,7 @@ RESTORER = (*GENERATORS, "discriminator.", "perceptual_loss.", "data_preprocesso
 ClassRows = Sequence[int] | Literal["as filed"]
 
 
-def load(name: str, source: str | Path | Mapping[str, Any], *, class_rows: ClassRows | None = None) -> nn.Module:
+def load(name: str, source: str | Path | Mapping[str, object], *, class_rows: ClassRows | None = None) -> nn.Module:
     """The network of the official checkpoint `name` (one of NAMES) with the weights of a file or of its content.
 
     It comes in eval mode, with as many classes as the file has and with the norms' eps, mean and std it was trained
@@ -74,7 +74,7 @@ def open_converted(path: str | Path) -> nn.Module:
     return model.eval()
 
 
-def start_from(path: str | Path, num_classes: int, options: Mapping[str, Any]) -> VideoClassifier:
+def start_from(path: str | Path, num_classes: int, options: Mapping[str, object]) -> VideoClassifier:
     """A classifier with the converted weights at `path` and a fresh head, built with constructor `options` of your own.
 
     options: such as dropout and drop_path, which weights do not hold; in training mode.
@@ -92,7 +92,7 @@ def start_from(path: str | Path, num_classes: int, options: Mapping[str, Any]) -
     return model
 
 
-def recognise(source: str | Path | Mapping[str, Any]) -> list[str]:
+def recognise(source: str | Path | Mapping[str, object]) -> list[str]:
     """The NAMES that a checkpoint fits whole, by the names and shapes of its tensors; several where these agree."""
     where, content = ("the given state dict", source) if isinstance(source, Mapping) else (str(source), read(source))
     fitting = []
@@ -134,7 +134,7 @@ def read(path: str | Path) -> Any:
         raise DataError(f"{path}: is not a whole checkpoint ({_first_line(error)})") from error
 
 
-def unwrap(content: Any, source: Source, where: str = "checkpoint") -> dict[str, Tensor]:
+def unwrap(content: object, source: Source, where: str = "checkpoint") -> dict[str, Tensor]:
     """The bare state dict inside a checkpoint: wrappers and trainers' prefixes off, a restorer's averaged generator."""
     while isinstance(content, Mapping):
         inner = next((content[key] for key in source.wrappers if isinstance(content.get(key), Mapping)), None)
@@ -172,16 +172,16 @@ def _fill(name: str, source: Source, tensors: dict[str, Tensor], where: str, cla
     model = _build(source, classes)
     state: dict[str, Tensor] = {}
     left = dict(tensors)
-    for ours, own in model.state_dict().items():
+    for ours, built in model.state_dict().items():
         if ours.endswith("_extra_state"):  # where a network of ours stands in its growth: at its end, as built
             continue
         theirs = source.name(ours)
         tensor = left.pop(theirs, None)
         if tensor is None and ours in source.constants:
-            tensor = own
+            tensor = built
         elif tensor is None and ours.endswith("num_batches_tracked"):  # a file older than this counter
-            tensor = torch.zeros_like(own)
-        state[ours] = _checked(f"{where}: not {name}", theirs, tensor, own)
+            tensor = torch.zeros_like(built)
+        state[ours] = _checked(f"{where}: not {name}", theirs, tensor, built)
     strange = next((key for key in left if not key.startswith(source.rest)), None)
     if strange is not None:
         raise DataError(f"{where}: not {name}: has {strange!r} {tuple(left[strange].shape)} besides what was expected")
@@ -196,16 +196,16 @@ def _fill(name: str, source: Source, tensors: dict[str, Tensor], where: str, cla
     return model.eval()
 
 
-def _checked(complaint: str, key: str, tensor: Tensor | None, own: Tensor) -> Tensor:
+def _checked(complaint: str, key: str, tensor: Tensor | None, like: Tensor) -> Tensor:
     if tensor is None:
-        raise DataError(f"{complaint}: lacks {key!r} {tuple(own.shape)}")
-    if tensor.shape != own.shape:
-        raise DataError(f"{complaint}: {key!r} is {tuple(tensor.shape)}, expected {tuple(own.shape)}")
-    if tensor.is_floating_point() != own.is_floating_point():
-        raise DataError(f"{complaint}: {key!r} is {tensor.dtype}, expected {own.dtype}")
+        raise DataError(f"{complaint}: lacks {key!r} {tuple(like.shape)}")
+    if tensor.shape != like.shape:
+        raise DataError(f"{complaint}: {key!r} is {tuple(tensor.shape)}, expected {tuple(like.shape)}")
+    if tensor.is_floating_point() != like.is_floating_point():
+        raise DataError(f"{complaint}: {key!r} is {tensor.dtype}, expected {like.dtype}")
     if tensor.is_floating_point() and not tensor.is_meta and not torch.isfinite(tensor).all():
         raise DataError(f"{complaint}: {key!r} holds values that are not finite")
-    return tensor.to(own.dtype)
+    return tensor.to(like.dtype)
 
 
 def _build(source: Source, classes: int) -> nn.Module:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from tinylib.errors import DataError, UsageError
+from tinylib.files import Json
 from tinylib.models import checkpoint, published
 from tinylib.models.common import VideoClassifier
 from tinylib.models.dvsr import DVSR, ProgressiveDVSR
@@ -58,16 +59,16 @@ def start(network: Network, source: str | Path | None, *, classes: Sequence[str]
         start(network.body, source)
         return network
     state, description, where = _weights(network, source)
-    own, head = network.state_dict(), head_of(network)
-    values = {name: tensor.to(own[name].dtype) if name in own else tensor for name, tensor in state.items()}
+    fresh, head = network.state_dict(), head_of(network)
+    values = {name: tensor.to(fresh[name].dtype) if name in fresh else tensor for name, tensor in state.items()}
     if head:
-        for name in (name for name in own if name.startswith(f"{head}.") and name in values):
-            values[name] = _rows(values[name], own[name], description.get("classes", ()), classes)
+        for name in (name for name in fresh if name.startswith(f"{head}.") and name in values):
+            values[name] = _rows(values[name], fresh[name], description.get("classes", ()), classes)
     checkpoint.restore(network, values, source=where)
     return network
 
 
-def _weights(network: nn.Module, source: str) -> tuple[dict[str, Tensor], dict[str, Any], str | Path]:
+def _weights(network: nn.Module, source: str) -> tuple[dict[str, Tensor], Json, str | Path]:
     """Tensors under the network's keys, what their file says of itself, and what to call it in a message."""
     if source in (published.KINETICS400, published.IMAGENET):
         return published.load(network, source), {}, source
@@ -119,7 +120,7 @@ def head_of(network: nn.Module) -> str:
     return "fc" if isinstance(network, SegmentNetwork) else ""
 
 
-def build(description: Mapping[str, Any]) -> nn.Module:
+def build(description: Json) -> nn.Module:
     """The network that a weights file describes, with fresh weights."""
     from tinylib import models
 
@@ -131,18 +132,18 @@ def build(description: Mapping[str, Any]) -> nn.Module:
 
 
 @cache
-def shipped() -> dict[Path, dict[str, Any]]:
+def shipped() -> dict[Path, Json]:
     """The package's weights files, and what each says of its network."""
     return {path: _description(path) for path in sorted(FOLDER.glob("*.safetensors"))}
 
 
-def spelled(description: Mapping[str, Any]) -> str:
+def spelled(description: Json) -> str:
     """A network in a line: its name and the options that differ from its defaults."""
     options = ", ".join(f"{name}={_plain(value)}" for name, value in description.get("options", {}).items())
     return f"{description['model']}({options})"
 
 
-def _plain(value: Any) -> str:
+def _plain(value: object) -> str:
     return repr(tuple(value) if isinstance(value, list) else value)
 
 
@@ -192,34 +193,34 @@ def structure(network: nn.Module) -> tuple[tuple[str, ...], ...]:
     return tuple(rows)
 
 
-def _check_structure(network: nn.Module, description: Mapping[str, Any], path: Path) -> None:
+def _check_structure(network: nn.Module, description: Json, path: Path) -> None:
     """UsageError where the file says what it is of, and that is not this network; shapes alone do not tell strides."""
     try:
         other = structure(build(description))
     except (KeyError, TypeError, UsageError):  # a file that describes no network of ours
         return
-    own = structure(network)
-    wrong = next(((a, b) for a, b in zip(own, other, strict=False) if a != b), None)
-    if wrong is None and len(own) == len(other):
+    layers = structure(network)
+    wrong = next(((a, b) for a, b in zip(layers, other, strict=False) if a != b), None)
+    if wrong is None and len(layers) == len(other):
         return
     where = f": {' '.join(wrong[0])} against {' '.join(wrong[1])}" if wrong else ""
     raise UsageError(f"pretrained: {path} holds {spelled(description)}, which this network is not{where}")
 
 
-def _rows(theirs: Tensor, own: Tensor, names: Sequence[str], classes: Sequence[str]) -> Tensor:
+def _rows(theirs: Tensor, fresh: Tensor, names: Sequence[str], classes: Sequence[str]) -> Tensor:
     """The head's rows for `classes`; as they are, or fresh, where no names say which."""
-    if classes and len(classes) != len(own):
-        raise UsageError(f"pretrained: {len(classes)} class names for a network of {len(own)} classes")
+    if classes and len(classes) != len(fresh):
+        raise UsageError(f"pretrained: {len(classes)} class names for a network of {len(fresh)} classes")
     if not classes or not names:
-        return theirs if theirs.shape == own.shape else own
-    rows, place = own.clone(), {name: i for i, name in enumerate(names)}
+        return theirs if theirs.shape == fresh.shape else fresh
+    rows, place = fresh.clone(), {name: i for i, name in enumerate(names)}
     for i, name in enumerate(classes):
-        if name in place and theirs.shape[1:] == own.shape[1:]:
+        if name in place and theirs.shape[1:] == fresh.shape[1:]:
             rows[i] = theirs[place[name]]
     return rows
 
 
-def _description(path: Path) -> dict[str, Any]:
+def _description(path: Path) -> Json:
     """From the head of the file alone, which is quick."""
     with open(path, "rb") as file:
         length = int.from_bytes(file.read(8), "little")

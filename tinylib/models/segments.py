@@ -161,9 +161,9 @@ class SegmentNetwork(nn.Module):
         intervals = video.unflatten(2, (self.segments, self.length)).transpose(1, 2).flatten(0, 1)
         if self.size is not None and tuple(video.shape[-2:]) != tuple(self.size):
             intervals = F.interpolate(intervals, size=(self.length, *self.size), mode="trilinear", align_corners=False)
-        found = self.backbone.features(intervals)
-        maps = {name: _join(found[name], batch) for name in BLOCKS}
-        pooled = found["pooled"].unflatten(0, (batch, self.segments))
+        maps_and_pooled = self.backbone.features(intervals)
+        maps = {name: _join(maps_and_pooled[name], batch) for name in BLOCKS}
+        pooled = maps_and_pooled["pooled"].unflatten(0, (batch, self.segments))
         hidden, scores, weights = self.temporal(pooled)
         total = torch.einsum("bk,bkc->bc", weights, pooled)
         return maps | {"fc1": hidden, "fc2": scores, "attention": weights, "pooled": total}

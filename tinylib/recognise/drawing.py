@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tinylib.recognise.timeline import Seen, Timeline
 from tinylib.video import iter_pictures, write_video
+
+if TYPE_CHECKING:
+    from cv2.typing import MatLike
 
 Frame = NDArray[np.uint8]
 Colour = tuple[int, int, int]
@@ -111,7 +114,7 @@ def draw(frame: Frame, marks: Sequence[tuple[Sequence[float], str, Colour]], *, 
     return done
 
 
-def overlay(clip: Frame, maps: NDArray[np.floating[Any]], *, side: int = 224) -> Iterator[Frame]:
+def overlay(clip: Frame, maps: NDArray[np.floating], *, side: int = 224) -> Iterator[Frame]:
     """A clip (T, H, W, 3), enlarged, and beside it the same under its map (T, h, w) in [0, 1]."""
     import cv2
 
@@ -163,6 +166,6 @@ def _meet(a: Rect, b: Rect) -> int:
     return max(0, min(a[2], b[2]) - max(a[0], b[0])) * max(0, min(a[3], b[3]) - max(a[1], b[1]))
 
 
-def _paste(picture: Any, tile: Frame, rect: Rect) -> None:
+def _paste(picture: MatLike, tile: Frame, rect: Rect) -> None:
     part = picture[rect[1] : rect[3], rect[0] : rect[2]]
     part[:] = tile[: part.shape[0], : part.shape[1]]

@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -32,7 +31,7 @@ from tinylib.datasets.store import ClipStore, resize_video
 from tinylib.errors import ClipError, DataError, UsageError
 from tinylib.evaluation.model_card import Trained, open_model
 from tinylib.evaluation.scores import Scores, predict
-from tinylib.files import atomic_path, locked, set_aside
+from tinylib.files import Json, atomic_path, locked, set_aside
 from tinylib.models import attention_maps
 from tinylib.progress import track as shown
 from tinylib.recognise.drawing import annotate, overlay
@@ -76,10 +75,10 @@ def track_windows(video_id: str, track: Track, config: CutConfig) -> list[Window
     most = max(fewest, length // config.min_frames)
     for count in range(min(fewest, length // config.min_frames), most + 1):
         edges = np.linspace(frames[0], frames[-1] + 1, count + 1).round().astype(int)
-        found = [w for a, b in pairwise(edges) if (w := _window(video_id, track, frames, boxes, a, b))]
-        if all(window.side <= config.max_side for window in found):
+        cut = [w for a, b in pairwise(edges) if (w := _window(video_id, track, frames, boxes, a, b))]
+        if all(window.side <= config.max_side for window in cut):
             break
-    return [replace(w, box=square(w.box, max(w.side, even(config.min_side)))) for w in found]
+    return [replace(w, box=square(w.box, max(w.side, even(config.min_side)))) for w in cut]
 
 
 def _window(
@@ -132,15 +131,15 @@ def find_tracks(
         remarks: list[str] = []
         tracks = within(read_boxes(boxes, remarks), info.frames, info.width, info.height, boxes, remarks)
         return tracks, remarks
-    found = propose(video, config)
-    if not found.tracks:
+    proposals = propose(video, config)
+    if not proposals.tracks:
         raise DataError(f"{video}: nothing in it moves about (boxes of your own can be given)")
     notes = []
-    if found.flooded:
-        notes.append(f"{found.flooded} frames changed all over (light, or a moving camera) and were not searched")
-    if found.shaken >= 0.5:
-        notes.append(f"the camera shakes by {found.shaken:.1f} px on average, which was undone")
-    return {track.id: track for track in found.tracks}, notes
+    if proposals.flooded:
+        notes.append(f"{proposals.flooded} frames changed all over (light, or a moving camera) and were not searched")
+    if proposals.shaken >= 0.5:
+        notes.append(f"the camera shakes by {proposals.shaken:.1f} px on average, which was undone")
+    return {track.id: track for track in proposals.tracks}, notes
 
 
 def recognise(
@@ -289,11 +288,11 @@ def _scores(index: Index, trained: Trained, batch_size: int) -> Scores:
     card = trained.card
     trained.network.to("cuda" if torch.cuda.is_available() else "cpu")
     file = index.root / ".clips.store"  # every clip is decoded once, however many views it has
-    kind: dict[str, Any] = {"size": card.size, "resize": card.resize}
+    kind: Json = {"size": card.size, "resize": card.resize}
     try:
         store = ClipStore.build(index, file, **kind)
         clips = ClipDataset(index, store=store, views="test", sampler=card.sampler, frames=card.frames, **kind)
-        found = predict(
+        scores = predict(
             trained.network,
             clips,
             batch_size=batch_size,
@@ -304,7 +303,7 @@ def _scores(index: Index, trained: Trained, batch_size: int) -> Scores:
     finally:
         for left in index.root.glob(".*clips.store*"):
             left.unlink()
-    return found if trained.calibration is None else replace(found, scores=trained.calibration.apply(found.scores))
+    return scores if trained.calibration is None else replace(scores, scores=trained.calibration.apply(scores.scores))
 
 
 def deepest(trained: Trained, *, least: int = 6) -> str:
@@ -339,8 +338,8 @@ def clip_maps(
         )
         with torch.no_grad():
             strength = trained.network.features(video)[layer].abs().mean(1)
-        for kind, found in ((speaks, maps), (active, strength)):
-            kind.append(attention_maps.to_size(found, (len(view), *seen.shape[1:3]))[0].float().cpu().numpy())
+        for kind, maps_of_view in ((speaks, maps), (active, strength)):
+            kind.append(attention_maps.to_size(maps_of_view, (len(view), *seen.shape[1:3]))[0].float().cpu().numpy())
     first, second = (np.concatenate(kind) for kind in (speaks, active))
     return clip[np.concatenate(views)], _unit(first), _unit(second)
 

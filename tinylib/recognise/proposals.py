@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,9 @@ from tinylib.annotations.tracks import Box, Track
 from tinylib.errors import ClipError, UsageError
 from tinylib.recognise.tracking import Tracker, TrackerConfig
 from tinylib.video import iter_pictures, probe_damaged
+
+if TYPE_CHECKING:
+    from cv2.typing import MatLike
 
 Frame = NDArray[np.uint8]
 
@@ -122,8 +125,8 @@ class Detector:
         small = self._small(background)
         for _ in range(5):
             self.subtractor.apply(self._smooth(small), learningRate=0.5)
-        self.reference: Any = self._thumb(small)
-        self.window: Any = cv2.createHanningWindow(self.reference.shape[::-1], cv2.CV_32F)
+        self.reference: MatLike = self._thumb(small)
+        self.window: MatLike = cv2.createHanningWindow(self.reference.shape[::-1], cv2.CV_32F)
 
     def __call__(self, frame: Frame) -> list[Box]:
         import cv2
@@ -131,7 +134,7 @@ class Detector:
         small = self._small(frame)
         moved = self._shift(small) if self.config.shake else (0.0, 0.0)
         if moved != (0.0, 0.0):
-            matrix: Any = np.array([[1, 0, -moved[0]], [0, 1, -moved[1]]], np.float32)
+            matrix: MatLike = np.array([[1, 0, -moved[0]], [0, 1, -moved[1]]], np.float32)
             size = small.shape[1], small.shape[0]
             small = cv2.warpAffine(small, matrix, size, borderMode=cv2.BORDER_REPLICATE)
         mask = self.subtractor.apply(self._smooth(small), learningRate=0.1 if self.recover else self.rate)
@@ -142,26 +145,26 @@ class Detector:
             return []
         return self._boxes(moving, moved)
 
-    def _small(self, frame: Frame) -> Any:
+    def _small(self, frame: Frame) -> MatLike:
         import cv2
 
         if self.scale == 1:
             return frame
         return cv2.resize(frame, None, fx=self.scale, fy=self.scale, interpolation=cv2.INTER_AREA)
 
-    def _smooth(self, small: Any) -> Any:
+    def _smooth(self, small: MatLike) -> MatLike:
         import cv2
 
         return cv2.GaussianBlur(small, (5, 5), 1.0)
 
-    def _thumb(self, small: Any) -> Any:
+    def _thumb(self, small: MatLike) -> MatLike:
         import cv2
 
         grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
         factor = min(1.0, SHAKE_SIDE / grey.shape[1])
         return cv2.resize(grey, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA).astype(np.float32)
 
-    def _shift(self, small: Any) -> tuple[float, float]:
+    def _shift(self, small: MatLike) -> tuple[float, float]:
         """How far the camera has moved since the first background, in pixels of the searched frame."""
         import cv2
 
@@ -171,7 +174,7 @@ class Detector:
         length = float(np.hypot(dx, dy)) * factor
         if sure < 0.15 or not 0.5 <= length <= 0.1 * small.shape[1]:
             return 0.0, 0.0
-        matrix: Any = np.array([[1, 0, -dx], [0, 1, -dy]], np.float32)
+        matrix: MatLike = np.array([[1, 0, -dx], [0, 1, -dy]], np.float32)
         back = cv2.warpAffine(thumb, matrix, thumb.shape[::-1], borderMode=cv2.BORDER_REPLICATE)
         if np.abs(back - self.reference).mean() > 0.9 * np.abs(thumb - self.reference).mean():
             return 0.0, 0.0  # a displacement that explains nothing
@@ -186,17 +189,19 @@ class Detector:
         tall = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 9))
         moving = cv2.morphologyEx(moving, cv2.MORPH_CLOSE, tall)  # type: ignore[assignment]
         count, _, stats, _ = cv2.connectedComponentsWithStats(moving, connectivity=8)
-        found = stats[1:count].astype(np.float64)
-        area, sides = found[:, 4] / scale**2, found[:, 2:4] / scale
+        components = stats[1:count].astype(np.float64)
+        area, sides = components[:, 4] / scale**2, components[:, 2:4] / scale
         large = (area >= config.min_area) & (sides.max(1) >= config.min_side)
-        small_enough = found[:, 2] * found[:, 3] <= config.max_share * moving.size
-        boxes = _stacked(np.concatenate([found[:, :2], found[:, :2] + found[:, 2:4]], 1)[large & small_enough])
+        small_enough = components[:, 2] * components[:, 3] <= config.max_share * moving.size
+        boxes = _stacked(
+            np.concatenate([components[:, :2], components[:, :2] + components[:, 2:4]], 1)[large & small_enough]
+        )
         boxes = (boxes + np.array([*moved, *moved])) / scale
         margin = config.margin * (boxes[:, 2:] - boxes[:, :2])
         return [tuple(row) for row in np.concatenate([boxes[:, :2] - margin, boxes[:, 2:] + margin], 1).tolist()]
 
 
-def _without_shadows(mask: Any) -> NDArray[np.uint8]:
+def _without_shadows(mask: MatLike) -> NDArray[np.uint8]:
     """What moves, 0 or 1. A shadow lies; where one with what casts it stands upright, it is somebody's grey coat."""
     import cv2
 

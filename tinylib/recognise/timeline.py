@@ -7,13 +7,12 @@ import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tinylib.annotations.tracks import Track
-from tinylib.files import write_json, write_text
+from tinylib.files import Json, write_json, write_text
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,7 @@ class Timeline:
         after = self.times[clip.last + 1] if clip.last + 1 < self.frames else self.times[-1] + 1 / (self.fps or 25.0)
         return round(float(self.times[clip.first]), 3), round(float(after), 3)
 
-    def rows(self) -> Iterator[dict[str, Any]]:
+    def rows(self) -> Iterator[Json]:
         """A row a clip and class that is said."""
         for clip in self.clips:
             begin, end = self.seconds(clip)
@@ -104,7 +103,7 @@ class Timeline:
         tracks = [self._track(track) for track in self.tracks.values()]
         write_json(out / "timeline.json", whole | {"notes": list(self.notes), "tracks": tracks})
 
-    def _track(self, track: Track) -> dict[str, Any]:
+    def _track(self, track: Track) -> Json:
         clips = [clip for clip in self.clips if clip.track == track.id]
         boxes = {str(frame): [round(side, 1) for side in box] for frame, box in sorted(track.boxes.items())}
         return {
@@ -116,7 +115,7 @@ class Timeline:
             "boxes": boxes,
         }
 
-    def _clip(self, clip: Seen) -> dict[str, Any]:
+    def _clip(self, clip: Seen) -> Json:
         begin, end = self.seconds(clip)
         scores = {name: round(float(score), 4) for name, score in zip(self.classes, clip.scores, strict=True)}
         return {

@@ -83,20 +83,20 @@ class Tracker:
             track.centre = track.centre + track.speed
         expected = np.array([track.box() for track in self.live]).reshape(-1, 4)
         sure = np.array([len(track.seen) >= self._frames(self.config.confirm) / 2 for track in self.live], bool)
-        found = _joined(np.asarray(boxes, np.float64).reshape(-1, 4), expected[sure])
-        inside = (_share(expected, found) > GROUP_SHARE) & sure[:, None]  # (tracks, boxes)
+        joined = _joined(np.asarray(boxes, np.float64).reshape(-1, 4), expected[sure])
+        inside = (_share(expected, joined) > GROUP_SHARE) & sure[:, None]  # (tracks, boxes)
         crowd = inside.sum(0) > 1
         for track, hidden in zip(self.live, inside[:, crowd].any(1), strict=True):
             track.grouped = bool(hidden) or (track.grouped and track.last < frame)
-        own = np.flatnonzero(~crowd)
-        fits = self._fits(expected, found[own])
+        single = np.flatnonzero(~crowd)
+        fits = self._fits(expected, joined[single])
         taken = set()
         for row, column in _assigned(fits):
-            self.live[row].see(frame, found[own[column]])
-            taken.add(int(own[column]))
-        for place in own.tolist():
+            self.live[row].see(frame, joined[single[column]])
+            taken.add(int(single[column]))
+        for place in single.tolist():
             if place not in taken:
-                self.live.append(_begun(frame, found[place]))
+                self.live.append(_begun(frame, joined[place]))
         waits = [self._frames(self.config.hidden if t.grouped else self.config.patience) for t in self.live]
         over = [t for t, wait in zip(self.live, waits, strict=True) if frame - t.last > wait]
         self.live = [t for t in self.live if t not in over]
@@ -116,11 +116,11 @@ class Tracker:
                 self.ended += 1
                 yield Track(str(self.ended), "", filled(track.seen))
 
-    def _fits(self, expected: Boxes, found: Boxes) -> NDArray[np.float64]:
+    def _fits(self, expected: Boxes, boxes: Boxes) -> NDArray[np.float64]:
         """How well each box fits each track: overlap (0..1) above 0, nearness below it, FAR where neither."""
-        overlap = iou(expected, found)
-        sides = [np.sqrt(np.prod(b[:, 2:] - b[:, :2], axis=1)) for b in (expected, found)]
-        centres = [(b[:, :2] + b[:, 2:]) / 2 for b in (expected, found)]
+        overlap = iou(expected, boxes)
+        sides = [np.sqrt(np.prod(b[:, 2:] - b[:, :2], axis=1)) for b in (expected, boxes)]
+        centres = [(b[:, :2] + b[:, 2:]) / 2 for b in (expected, boxes)]
         reach = self.config.reach * (sides[0][:, None] + sides[1][None]) / 2
         distance = np.linalg.norm(centres[0][:, None] - centres[1][None], axis=-1) / np.maximum(reach, 1e-9)
         alike = np.abs(np.log(np.maximum(sides[0][:, None], 1e-9) / np.maximum(sides[1][None], 1e-9))) < np.log(2.5)
@@ -142,21 +142,21 @@ def _assigned(fits: NDArray[np.float64]) -> list[tuple[int, int]]:
     return [(int(row), int(column)) for row, column in pairs if fits[row, column] > FAR]
 
 
-def _joined(found: Boxes, expected: Boxes) -> Boxes:
+def _joined(boxes: Boxes, expected: Boxes) -> Boxes:
     """`found` with the pieces of one track, where they fit into its box together, made one box."""
-    if len(found) < 2 or not len(expected):
-        return found
-    home = _share(found, _grown(expected)) > 0.7  # (boxes, tracks)
+    if len(boxes) < 2 or not len(expected):
+        return boxes
+    home = _share(boxes, _grown(expected)) > 0.7  # (boxes, tracks)
     pieces = home & (home.sum(1) == 1)[:, None]
-    left, made = np.ones(len(found), bool), []
+    left, wholes = np.ones(len(boxes), bool), []
     for track, mine in enumerate(pieces.T):
         if mine.sum() > 1:
-            whole = np.concatenate([found[mine, :2].min(0), found[mine, 2:].max(0)])
+            whole = np.concatenate([boxes[mine, :2].min(0), boxes[mine, 2:].max(0)])
             area = _areas(whole[None])[0]
-            if area <= FRAGMENT * _areas(expected[track][None])[0] and _areas(found[mine]).sum() >= FULL * area:
-                made.append(whole)
+            if area <= FRAGMENT * _areas(expected[track][None])[0] and _areas(boxes[mine]).sum() >= FULL * area:
+                wholes.append(whole)
                 left &= ~mine
-    return np.concatenate([found[left], np.array(made).reshape(-1, 4)])
+    return np.concatenate([boxes[left], np.array(wholes).reshape(-1, 4)])
 
 
 def _grown(boxes: Boxes, by: float = 0.15) -> Boxes:
@@ -198,31 +198,36 @@ def filled(seen: dict[int, Box]) -> dict[int, Box]:
     return boxes
 
 
-def agreement(found: Iterable[Track], truth: Iterable[Track], *, least: float = 0.3) -> dict[str, float]:
+def agreement(tracks: Iterable[Track], truth: Iterable[Track], *, least: float = 0.3) -> dict[str, float]:
     """How far tracks agree with annotated ones, box by box on every annotated frame.
 
     recall and precision: of boxes that pair up one to one with an IoU of `least`; covered: share of the annotated boxes
     whose middle lies in some found box; whole: share of annotated tracks that are found on half of their frames.
     """
     at: dict[int, list[Box]] = {}
-    for track in found:
+    for track in tracks:
         for frame, box in track.boxes.items():
             at.setdefault(frame, []).append(box)
-    asked: dict[int, list[tuple[str, Box]]] = {}
+    annotated: dict[int, list[tuple[str, Box]]] = {}
     for track in truth:
         for frame, box in track.boxes.items():
-            asked.setdefault(frame, []).append((track.id, box))
+            annotated.setdefault(frame, []).append((track.id, box))
     paired, shown, covered, there = 0, 0, 0, 0
     hits: dict[str, list[bool]] = {}
-    for frame, own in asked.items():
-        real = np.array([box for _, box in own]).reshape(-1, 4)
+    for frame, boxes in annotated.items():
+        real = np.array([box for _, box in boxes]).reshape(-1, 4)
         ours = np.array(at.get(frame, [])).reshape(-1, 4)
         overlap = iou(real, ours)
         pairs = {row for row, _ in _assigned(np.where(overlap >= least, overlap, FAR))}
         middle = (real[:, None, :2] + real[:, None, 2:]) / 2
         inside = ((middle >= ours[None, :, :2]) & (middle <= ours[None, :, 2:])).all(-1).any(-1)
-        paired, shown, covered, there = paired + len(pairs), shown + len(ours), covered + inside.sum(), there + len(own)
-        for row, (key, _) in enumerate(own):
+        paired, shown, covered, there = (
+            paired + len(pairs),
+            shown + len(ours),
+            covered + inside.sum(),
+            there + len(boxes),
+        )
+        for row, (key, _) in enumerate(boxes):
             hits.setdefault(key, []).append(row in pairs)
     whole = [2 * sum(hit) >= len(hit) for hit in hits.values()]
     values = {"recall": (paired, there), "precision": (paired, shown), "covered": (covered, there)}

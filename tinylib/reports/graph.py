@@ -8,9 +8,9 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from tinylib.errors import UsageError
+from tinylib.files import Json
 from tinylib.reports.source import _code, declared_parameters, package_digest
 from tinylib.reports.status import read_status
 from tinylib.results.paper_files import planned
@@ -33,7 +33,7 @@ class Job:
     name: str
     source: Path
     out: Path
-    parameters: dict[str, Any]
+    parameters: Json
     fingerprint: str
     cell_seconds: int
     seconds: int
@@ -48,7 +48,7 @@ def plan(
     profile: str,
     only: Sequence[str],
     out: Path,
-    parameters: dict[str, Any],
+    parameters: Json,
     *,
     texts: Mapping[str, str] | None = None,
     force: bool,
@@ -75,7 +75,7 @@ def plan(
     jobs: dict[str, Job] = {}
     for name in _ordered(chosen):
         names = {line.name for line in right[name]}
-        given: dict[str, Any] = {"profile": profile, "run_dir": str(out / "runs" / name)}
+        given: Json = {"profile": profile, "run_dir": str(out / "runs" / name)}
         given |= {"data_root": str(home() / "data")} | parameters | _read(texts, right[name])
         given = {k: v for k, v in given.items() if k in names}
         check_parameters(given, right[name], name)
@@ -98,7 +98,7 @@ def plan(
     return jobs
 
 
-def _read(texts: Mapping[str, str] | None, lines: list[Declared]) -> dict[str, Any]:
+def _read(texts: Mapping[str, str] | None, lines: list[Declared]) -> Json:
     """Typed texts as values of the declared types; those of unknown names as they are."""
     hints = {line.name: line.hint for line in lines}
     return {name: parsed(text, hints[name]) if name in hints else text for name, text in (texts or {}).items()}

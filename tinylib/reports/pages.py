@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from tinylib.datasets.sources import is_synthetic
 from tinylib.errors import TinylibError
-from tinylib.files import BEFORE
+from tinylib.files import BEFORE, Json
 from tinylib.reports import folders
 from tinylib.results.paper_files import planned
 from tinylib.results.rows import KEY
@@ -50,7 +50,7 @@ def _template(name: str) -> Any:
     return Environment(autoescape=True, trim_blocks=True).from_string(_asset(name))
 
 
-def _page(title: str, body: str, **more: Any) -> str:
+def _page(title: str, body: str, **more: object) -> str:
     from pygments.formatters import HtmlFormatter
 
     css = _asset("report.css") + HtmlFormatter(style="xcode").get_style_defs(".highlight")
@@ -102,7 +102,7 @@ def index_page(out: Path, statuses: Sequence[Status]) -> str:
         rows_of_it = _rows(out / "runs" / status.name / "results.jsonl")
         groups, more = headlines(rows_of_it, (*(plan.headline if plan else ()), *HEADLINES))
         page = (out / f"{status.name}.html").exists()
-        row: dict[str, Any] = {
+        row: Json = {
             "name": status.name,
             "title": status.title or status.name,
             "state": status.state,
@@ -132,7 +132,7 @@ def index_page(out: Path, statuses: Sequence[Status]) -> str:
     return _page("tinylib: reports", str(body), facts=[], banner=" ".join(banners))
 
 
-def _glance(out: Path) -> dict[str, Any]:
+def _glance(out: Path) -> Json:
     """The index' first figure and the table under it: what the papers claim, and what became of it here."""
     from tinylib import figures
     from tinylib.results import comparison
@@ -178,11 +178,11 @@ def _time(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def _rows(results: Path) -> list[dict[str, Any]]:
+def _rows(results: Path) -> list[Json]:
     """The last of each key; lines that are none are left to `results.load`, which names them."""
     if not results.exists():
         return []
-    latest: dict[tuple[Any, ...], dict[str, Any]] = {}
+    latest: dict[tuple[object, ...], Json] = {}
     for line in results.read_text(encoding="utf-8").splitlines():
         try:
             row = json.loads(line)
@@ -192,9 +192,7 @@ def _rows(results: Path) -> list[dict[str, Any]]:
     return list(latest.values())
 
 
-def headlines(
-    rows: Sequence[Mapping[str, Any]], metrics: Sequence[str] = HEADLINES
-) -> tuple[list[dict[str, Any]], int]:
+def headlines(rows: Sequence[Json], metrics: Sequence[str] = HEADLINES) -> tuple[list[Json], int]:
     """The rows an index shows, under what they share (table, metric, input), and how many it leaves out.
 
     Those of the first of `metrics` that was measured, the papers' tables first; a number that stands in two tables is
@@ -203,7 +201,7 @@ def headlines(
     rank = min((_rank(row["metric"], metrics) for row in rows), default=0)
     places = list(dict.fromkeys((row.get("paper"), row.get("ref")) for row in rows))
     places.sort(key=lambda place: place[0] == "ours")
-    chosen: list[Mapping[str, Any]] = []
+    chosen: list[Json] = []
     for place in places:
         above = {_number(row) for row in chosen}
         mine = [
@@ -221,7 +219,7 @@ def headlines(
     return [{"shared": shared, "rows": of} for shared, of in groups.items()], len(rows) - len(chosen)
 
 
-def _number(row: Mapping[str, Any]) -> tuple[Any, ...]:
+def _number(row: Mapping[str, object]) -> tuple[object, ...]:
     return row["value"], row.get("low"), row.get("high")
 
 
@@ -230,7 +228,7 @@ def _rank(metric: str, metrics: Sequence[str]) -> int:
     return next((i for i, name in enumerate(metrics) if metric == name or metric.endswith(f" {name}")), len(metrics))
 
 
-def _short(value: Any) -> str:
+def _short(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, int | float) else str(value)
 
 
@@ -248,7 +246,7 @@ def _code(source: str, name: str = "") -> str:
     return f'<details class="code"><summary>{html.escape(summary)}</summary>{Highlight2HTML()(source)}</details>'
 
 
-def _joined(outputs: Iterable[Any]) -> list[Any]:
+def _joined(outputs: Iterable[Any]) -> list[object]:
     """The outputs of a cell, lines that were printed one after another as one of them."""
     from nbformat.v4 import new_output
 

@@ -15,9 +15,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-from tinylib.files import locked, set_aside, write_text
+from tinylib.files import Json, locked, set_aside, write_text
 from tinylib.reports.folders import thin
 from tinylib.reports.graph import Job, after, before_of, plan
 from tinylib.reports.source import title
@@ -34,7 +33,7 @@ def run(
     only: Sequence[str] = (),
     out: str | Path | None = None,
     scheduler: str | None = None,
-    parameters: Mapping[str, Any] | None = None,
+    parameters: Mapping[str, object] | None = None,
     *,
     texts: Mapping[str, str] | None = None,
     force: bool = False,
@@ -88,7 +87,7 @@ def _statuses(jobs: dict[str, Job], scheduler: str | None) -> Iterable[Status]:
     with connect(scheduler, workers, processes=False) as client:  # threads do: each notebook is a process of its own
         from distributed import as_completed
 
-        futures: dict[str, Any] = {}
+        futures: Json = {}
         for name, job in jobs.items():
             futures[name] = client.submit(execute, job, *[futures[b] for b in before_of(name, jobs)], pure=False)
         names = {future.key: name for name, future in futures.items()}

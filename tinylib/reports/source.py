@@ -6,9 +6,9 @@ import hashlib
 import json
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from tinylib.errors import UsageError
+from tinylib.files import Json
 from tinylib.settings.parameters import Declared, declared
 
 
@@ -23,7 +23,7 @@ def declared_parameters(notebook: Path) -> list[Declared]:
         raise UsageError(f"{notebook}: {error}") from None
 
 
-def _cells(notebook: Path) -> list[dict[str, Any]]:
+def _cells(notebook: Path) -> list[Json]:
     return json.loads(notebook.read_text(encoding="utf-8"))["cells"]
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from tinylib.files import Json
 from tinylib.reports.status import read_status
 
 EVERY = 3.0  # seconds between two looks
@@ -48,7 +48,7 @@ def position(working: Path) -> Position | None:
     return at
 
 
-def _printed(outputs: Sequence[Mapping[str, Any]]) -> str:
+def _printed(outputs: Sequence[Json]) -> str:
     """The newest line that a cell has printed; "" where it has printed none."""
     text = "".join("".join(output["text"]) for output in outputs if output["output_type"] == "stream")
     return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")

@@ -150,7 +150,7 @@ def joined(paper: str, ref: str, runs: Sequence[Run]) -> pd.DataFrame:
     return table
 
 
-def _number(line: dict[Any, Any]) -> str:
+def _number(line: dict[object, Any]) -> str:
     """Ours as the paper would print it, with its interval."""
     if pd.isna(line["ours"]):
         return ""

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from tinylib.errors import DataError, UsageError
+from tinylib.files import Json
 
 JOIN = ["row", "input", "metric"]  # what a published number and ours share, within one table of one paper
 SECTIONS = {  # of a paper's file -> what each of its lines must say
@@ -21,7 +21,7 @@ SECTIONS = {  # of a paper's file -> what each of its lines must say
     "contradictions": ("ref", "text"),
     "warnings": ("ref", "text"),
 }
-Fact = dict[str, Any]  # a line of a section: plain values of YAML
+Fact = Json  # a line of a section: plain values of YAML
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Planned:
 
     after: tuple[str, ...] = ()
     headline: tuple[str, ...] = ()  # the index shows the first of these that was measured
-    settings: Mapping[str, Mapping[str, Any]] | None = None  # field -> type, smoke, demo, full (`settings.of_paper`)
+    settings: Mapping[str, Json] | None = None  # field -> type, smoke, demo, full (`settings.of_paper`)
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def _paper(file: Path) -> Paper:
     return Paper(text["paper"], title, place, notebooks, sections, str(text.get("bibtex", "")))
 
 
-def _planned(file: Path, name: str, plan: Mapping[str, Any]) -> Planned:
+def _planned(file: Path, name: str, plan: Json) -> Planned:
     if unknown := set(plan) - {"after", "headline", "settings"}:
         raise DataError(f"{file}: notebook {name}: unknown field {min(unknown)!r}")
     return Planned(tuple(plan.get("after") or ()), tuple(plan.get("headline") or ()), plan.get("settings"))

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import html
 from collections.abc import Hashable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from tinylib.datasets.sources import is_synthetic
 from tinylib.results.paper_files import JOIN, published
 from tinylib.results.rows import Row
+
+if TYPE_CHECKING:
+    from pandas.io.formats.style import Styler
 
 
 def table(paper: str, ref: str, rows: Iterable[Row]) -> pd.DataFrame:
@@ -55,7 +58,7 @@ def banner(rows: Iterable[Row]) -> str:
     return said
 
 
-def shown(frame: pd.DataFrame, *, digits: int = 2) -> Any:
+def shown(frame: pd.DataFrame, *, digits: int = 2) -> Styler:
     """`frame` for a notebook: its banner as the caption, numbers rounded, gaps and blanks quiet, names as text."""
     style = frame.style.format(precision=digits, na_rep="", escape="html").hide(axis="index")
     style = style.format_index(escape="html", axis=1)

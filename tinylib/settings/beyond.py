@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from tinylib.errors import UsageError
 from tinylib.methods.recipes import Budget
@@ -38,7 +37,7 @@ class BeyondThePapers(Recognising):
     swept: tuple[str, ...] = scaled(("tinyaction", "tinyvirat", "tiny"), ("tinyaction", "tiny"), COMPARED)
     compared: tuple[str, ...] = COMPARED
     model: str = scaled("tiny_r3d", "tiny_r3d", "r3d18")
-    options: tuple[tuple[str, Any], ...] = scaled((), (), (("stem", "low"),))  # of its constructor
+    options: tuple[tuple[str, object], ...] = scaled((), (), (("stem", "low"),))  # of its constructor
     still: float = 1.0  # share of what stands still that every recipe's networks see
     restorers: tuple[str, ...] = scaled(RESTORERS[:3], RESTORERS[2:3], RESTORERS[:3])  # whose video teachers see
     transfers: tuple[str, ...] = scaled(TRANSFERS, TRANSFERS[:1], TRANSFERS)  # of what students learn from teachers

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from tinylib.errors import DataError, UsageError
+from tinylib.files import Json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,7 +35,7 @@ FILMED = {"demo": 300}  # clips that notebooks film of a SynthVIRAT profile, whe
 INJECTED = "# Parameters"  # how papermill heads the cell it injects
 
 
-def scaled(smoke: Any, demo: Any, full: Any) -> Any:
+def scaled(smoke: object, demo: object, full: object) -> Any:
     """A dataclass field with one value a profile."""
     return field(metadata={"columns": (smoke, demo, full)})
 
@@ -213,17 +214,17 @@ class Notebook:
         return [Declared(f.name, str(f.type), f.default) for f in fields(cls)]
 
     @classmethod
-    def of(cls, profile: str, **overrides: Any) -> Self:
+    def of(cls, profile: str, **overrides: object) -> Self:
         """One column, with overrides; `None` leaves the column's value. Unknown or ill-typed keys are a UsageError."""
         given = {k: v for k, v in overrides.items() if not (v is None and k in _columns(cls))}
         check_parameters({"profile": profile, **given}, cls.right(), cls.__name__)
         column = PROFILES.index(profile)
         values = {name: values[column] for name, values in _columns(cls).items()} | given
-        frozen: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        frozen: Json = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
         return cls(profile=profile, **frozen)
 
     @classmethod
-    def load(cls, namespace: Mapping[str, Any]) -> Self:
+    def load(cls, namespace: Json) -> Self:
         """From a notebook's globals, in the cell after the parameters; refuses unknown names papermill injected."""
         known = {f.name for f in fields(cls)}
         given = {name: namespace[name] for name in known if name in namespace}
@@ -302,6 +303,6 @@ class Notebook:
         return {name: index for name in names if len(index := self.split(name))}
 
 
-def _columns(cls: type[Notebook]) -> dict[str, tuple[Any, Any, Any]]:
-    scales: list[Field[Any]] = [f for f in fields(cls) if "columns" in f.metadata]
+def _columns(cls: type[Notebook]) -> dict[str, tuple[object, object, object]]:
+    scales: list[Field[object]] = [f for f in fields(cls) if "columns" in f.metadata]
     return {f.name: f.metadata["columns"] for f in scales}

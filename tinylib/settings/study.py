@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from tinylib.errors import UsageError
+from tinylib.files import Json
 from tinylib.settings.parameters import EIGHT, Notebook, home, scaled
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from tinylib.models.common import VideoClassifier
 
 Network = TypeVar("Network", bound="nn.Module")
-Options = tuple[tuple[str, Any], ...]  # of a constructor
+Options = tuple[tuple[str, object], ...]  # of a constructor
 
 NOTHING = "none"  # of `pretrained`: random weights
 
@@ -67,7 +68,7 @@ class Studied(Notebook):
         return source if source == NOTHING else str(home() / Path(source).expanduser())
 
     def classifier(
-        self, model: str, classes: Sequence[str], *, seed: int, options: Mapping[str, Any] | None = None
+        self, model: str, classes: Sequence[str], *, seed: int, options: Json | None = None
     ) -> VideoClassifier:
         """A classifier of `models.CLASSIFIERS` for these classes: weights by `seed`, then as `pretrained` says."""
         import torch
@@ -78,7 +79,7 @@ class Studied(Notebook):
         return self.start(models.create(model, num_classes=len(classes), **dict(options or {})), classes)
 
     def builder(
-        self, model: str, classes: Sequence[str], options: Sequence[tuple[str, Any]] = ()
+        self, model: str, classes: Sequence[str], options: Sequence[tuple[str, object]] = ()
     ) -> Callable[[int], VideoClassifier]:
         """`classifier` as a function of the seed, for `recognition.learn`."""
         return lambda seed: self.classifier(model, classes, seed=seed, options=dict(options))

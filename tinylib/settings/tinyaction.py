@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from tinylib.datasets.index import Index
 from tinylib.datasets.store import ClipStore, Resize
@@ -28,7 +28,7 @@ class Baseline(NamedTuple):
     batch: int
     epochs: int
     lr: float  # of Adam
-    options: tuple[tuple[str, Any], ...] = ()  # of the constructor, where they are not the published ones
+    options: tuple[tuple[str, object], ...] = ()  # of the constructor, where they are not the published ones
 
     @property
     def label(self) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from tinylib.errors import DataError, UsageError
+from tinylib.files import Json
 from tinylib.settings.parameters import conforms, parsed
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ class TrainingRun:
     data_root: str
     run_dir: str
     model: str = "tiny_r3d"  # a name in `models.CLASSIFIERS`
-    options: dict[str, Any] = field(default_factory=dict)  # of its constructor
+    options: Json = field(default_factory=dict)  # of its constructor
     pretrained: str | None = None  # starting weights: "synthvirat", or a .safetensors file
     frames: int = 16
     size: int = 112  # px
@@ -37,7 +38,7 @@ class TrainingRun:
     train: str = "train"  # the splits by name
     test: str = "test"
     seed: int = 0
-    fit: dict[str, Any] = field(default_factory=dict)  # epochs, batch_size and lr at least
+    fit: Json = field(default_factory=dict)  # epochs, batch_size and lr at least
 
     @classmethod
     def read(cls, file: str | Path, changes: Mapping[str, str] | None = None) -> Self:
@@ -50,17 +51,17 @@ class TrainingRun:
             raise DataError(f"{file}: not a configuration ({' '.join(str(error).split())})") from None
         if not isinstance(text, dict) or not isinstance(text.get("fit", {}), dict):
             raise DataError(f"{file}: expected fields and values, and under 'fit' the same")
-        own, inner = _hints(cls), _fit_hints()
+        hints, inner = _hints(cls), _fit_hints()
         values, training = {k: v for k, v in text.items() if k != "fit"}, dict(text.get("fit", {}))
         for name, typed in (changes or {}).items():
             short = name.removeprefix("fit.")
-            if short in inner and (short not in own or name != short):
+            if short in inner and (short not in hints or name != short):
                 training[short] = parsed(typed, inner[short])
-            elif name in own:
-                values[name] = parsed(typed, own[name])
+            elif name in hints:
+                values[name] = parsed(typed, hints[name])
             else:
-                raise UsageError(f"-p {name}: unknown; expected one of {', '.join([*own, *inner])}")
-        _check(values, own, str(file), [f.name for f in fields(cls) if _needed(f)])
+                raise UsageError(f"-p {name}: unknown; expected one of {', '.join([*hints, *inner])}")
+        _check(values, hints, str(file), [f.name for f in fields(cls) if _needed(f)])
         _check(training, inner, f"{file}: fit", ["epochs", "batch_size", "lr"])
         return cls(**values, fit=training)
 
@@ -80,9 +81,7 @@ class TrainingRun:
             raise UsageError(f"reading {self.reading!r}: expected one of {', '.join(READINGS)}")
         if self.resize not in ("bilinear", "bicubic", "area"):
             raise UsageError(f"resize {self.resize!r}: expected bilinear, bicubic or area")
-        training: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value for name, value in self.fit.items()
-        }
+        training: Json = {name: tuple(value) if isinstance(value, list) else value for name, value in self.fit.items()}
         config = replace(FitConfig(**training), seed=self.seed)
         folder, reading = Path(self.run_dir), READINGS[self.reading]
         splits = {"train": self._split(self.train), "test": self._split(self.test)}
@@ -135,17 +134,17 @@ class TrainingRun:
 
         return open_split(self.data, self.data_root, name, fold=self.fold)
 
-    def table(self) -> dict[str, Any]:
+    def table(self) -> Json:
         """Every field with its value, as it is written beside the run."""
         return asdict(self)
 
 
-def _needed(one: Field[Any]) -> bool:
+def _needed(one: Field[object]) -> bool:
     return one.default is MISSING and one.default_factory is MISSING
 
 
 def _hints(kind: type) -> dict[str, str]:
-    plain = {"dict[str, Any]": "dict"}
+    plain = {"Json": "dict"}
     return {f.name: plain.get(str(f.type), str(f.type)) for f in fields(kind) if f.name != "fit"}
 
 
@@ -157,7 +156,7 @@ def _fit_hints() -> dict[str, str]:
     return {name: hint for name, hint in hints.items() if name != "seed"}
 
 
-def _check(values: Mapping[str, Any], hints: Mapping[str, str], where: str, needed: Sequence[str]) -> None:
+def _check(values: Mapping[str, object], hints: Mapping[str, str], where: str, needed: Sequence[str]) -> None:
     for name, value in values.items():
         if name not in hints:
             raise UsageError(f"{where}: unknown field {name!r}; expected some of {', '.join(hints)}")

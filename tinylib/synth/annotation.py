@@ -49,7 +49,7 @@ def annotate(script: Script, video_id: str, hand: Hand | None = None) -> VideoAn
     rng, hand = np.random.default_rng((script.shoot.seed, 41)), hand or Hand()
     meva = script.shoot.domain == "M"
     tracks: dict[str, Track] = {}
-    found: list[Activity] = []
+    activities: list[Activity] = []
     used: set[str] = set()
     for act in script.acts:
         placed = act.placed
@@ -79,10 +79,10 @@ def annotate(script: Script, video_id: str, hand: Hand | None = None) -> VideoAn
             marks = [] if meva else sorted({first, last + 1} | {at for at in cuts if first < at <= last})
             extent = _Extent([tracks[key].boxes for key in actors], first, last)
             key = _number(video_id, marks, wanted, extent, used, rng, endless=whole is not None)
-            found.append(Activity(key, name, first, last, actors))
-    named = {actor for activity in found for actor in activity.actors}
-    kept = {key: track for key, track in tracks.items() if track.boxes and (not meva or key in named)}
-    return VideoAnnotation(video_id, "meva" if meva else "virat", tuple(found), kept)
+            activities.append(Activity(key, name, first, last, actors))
+    named = {actor for activity in activities for actor in activity.actors}
+    shown = {key: track for key, track in tracks.items() if track.boxes and (not meva or key in named)}
+    return VideoAnnotation(video_id, "meva" if meva else "virat", tuple(activities), shown)
 
 
 def _span(event: Event, frames: int, rng: np.random.Generator, hand: Hand) -> tuple[int, int]:
@@ -165,14 +165,14 @@ def _tracks(act: Act, script: Script, rng: np.random.Generator, hand: Hand) -> l
     for k, frame in enumerate(frames):
         pack = act.pose(float(frame))
         for i in range(count):
-            own = part(pack, i)
-            if len(own.ends) or len(own.corners):
-                corners[i, k] = outline(own, camera)[0]
-    found: list[dict[int, Box]] = []
+            of_actor = part(pack, i)
+            if len(of_actor.ends) or len(of_actor.corners):
+                corners[i, k] = outline(of_actor, camera)[0]
+    tracks: list[dict[int, Box]] = []
     for rows in corners:
         there = ~np.isnan(rows[:, 0])
         if not there.any():
-            found.append({})
+            tracks.append({})
             continue
         keys = np.asarray(frames)[there]
         side = np.maximum(rows[there, 2] - rows[there, 0], rows[there, 3] - rows[there, 1])
@@ -185,8 +185,8 @@ def _tracks(act: Act, script: Script, rng: np.random.Generator, hand: Hand) -> l
         for frame, (x0, y0, x1, y1) in zip(every.tolist(), boxes.tolist(), strict=True):
             if x1 - x0 >= 1 and y1 - y0 >= 1:
                 track[frame + placed.start] = (x0, y0, x1, y1)
-        found.append(track)
-    return found
+        tracks.append(track)
+    return tracks
 
 
 def write_kpf(annotation: VideoAnnotation, folder: Path) -> None:

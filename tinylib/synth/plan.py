@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import yaml
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from tinylib.annotations.labels import CLASSES
 from tinylib.errors import UsageError
+from tinylib.files import Json
 from tinylib.synth.filming.camera import KINDS, Camera, scene_camera
 
 Array = NDArray[np.float64]
@@ -101,7 +101,7 @@ class Shoot:
 
 
 @cache
-def statistics() -> dict[str, Any]:
+def statistics() -> Json:
     """The real counts and quantiles (statistics.yaml)."""
     return dict(yaml.safe_load(Path(__file__).with_name("statistics.yaml").read_text(encoding="utf-8")))
 
@@ -153,8 +153,8 @@ def quotas(domain: str, clips: int, floor: int, *, balanced: bool = False) -> di
                 chosen = pair if not balanced and labelled < mean * sum(lifted.values()) else alone
                 lifted[chosen] += share  # type: ignore[assignment]
                 labelled += len(chosen) * share
-                for own in chosen:
-                    have[own] += share
+                for label in chosen:
+                    have[label] += share
     return {k: base * n + lifted[k] for k, n in table.items() if base * n + lifted[k] > 0}
 
 
@@ -173,13 +173,13 @@ def _curves() -> dict[str, Array]:
         ends = max(10.0, q[0] - 0.25 * (q[1] - q[0])), min(128.0, q[4] + 0.25 * (q[4] - q[3]) + 1)
         knots = np.maximum.accumulate((ends[0], *q, ends[1])) + 1e-6 * np.arange(7)
         law = np.interp(grid, knots, (0, 0.05, 0.25, 0.5, 0.75, 0.95, 1))
-        own = sum(n for labels, n in table.items() if rarest(labels, "V") == name)
+        alone = sum(n for labels, n in table.items() if rarest(labels, "V") == name)
         if count[name] > 100:
             law = law * count[name]
             for labels, n in table.items():
                 if name in labels and (other := rarest(labels, "V")) != name:
                     law -= n * shares[other]
-            law = np.clip(np.maximum.accumulate(law / own), 0, 1)
+            law = np.clip(np.maximum.accumulate(law / alone), 0, 1)
         shares[name] = law / law[-1]
     from_zero = {name: max(0, int(np.searchsorted(law, 0.0, "right")) - 1) for name, law in shares.items()}
     return {
@@ -245,7 +245,7 @@ def orders(
     domain: str, clips: int, floor: int, rng: np.random.Generator, *, longest: int = 2, balanced: bool = False
 ) -> list[Order]:
     """Vignettes whose clips should follow the quotas, with at least `floor` of every class."""
-    made: list[Order] = []
+    vignettes: list[Order] = []
     have: Counter[str] = Counter()
     place: dict[str, float] = {}
 
@@ -259,7 +259,7 @@ def orders(
         place[of] = (place[of] + 0.618034) % 1.0 if of in place else float(rng.random())  # evenly over the law
         side = draw_side(labels, domain, rng, place[of])
         confuser, reckless = bool(rng.random() < 0.1), bool(rng.random() < 0.03)
-        made.append(Order(labels, int(rng.integers(2**31)), frames, side, chunk, confuser, reckless=reckless))
+        vignettes.append(Order(labels, int(rng.integers(2**31)), frames, side, chunk, confuser, reckless=reckless))
         have.update(dict.fromkeys(labels, rows))
         return rows
 
@@ -283,7 +283,7 @@ def orders(
         carriers = sorted((k for k in table if name in k), key=lambda k: (len(k), -table[k], k))
         while have[name] < floor + floor // 10 + (floor > 1 and name in PHASES):
             add(carriers[0], 1.0)
-    return [made[i] for i in rng.permutation(len(made))]
+    return [vignettes[i] for i in rng.permutation(len(vignettes))]
 
 
 def _dealt(todo: list[Order], cameras: list[Camera], indoor: Array) -> list[list[Order]]:
@@ -307,7 +307,7 @@ def shoots(profile: Profile, seed: int, domains: tuple[str, ...] = DOMAINS) -> l
     """Every video of a data set: a pure function of the profile and the seed; no place appears in two splits."""
     if not 0 <= seed < PRETRAINING:
         raise UsageError(f"seed: expected 0 to {PRETRAINING - 1}, got {seed}")
-    made: list[Shoot] = []
+    planned: list[Shoot] = []
     for domain in domains:
         for place, split in enumerate(SPLITS):
             rng = np.random.default_rng((seed, DOMAINS.index(domain), place))
@@ -326,5 +326,5 @@ def shoots(profile: Profile, seed: int, domains: tuple[str, ...] = DOMAINS) -> l
                 if domain == "V":
                     part.append(Order((), int(rng.integers(2**31)), None, 8.0, 64, crowd=True))
                 numbers = int(rng.integers(2**31))
-                made.append(Shoot(split, domain, number, scenes[number], numbers, profile.scale, tuple(part)))
-    return made
+                planned.append(Shoot(split, domain, number, scenes[number], numbers, profile.scale, tuple(part)))
+    return planned

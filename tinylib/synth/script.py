@@ -54,7 +54,7 @@ class Placed:
 class Act:
     """A placed vignette that can be posed, in world metres; performed when it is first looked at."""
 
-    def __init__(self, placed: Placed, cast: Any, domain: str, vignette: Vignette | None = None):
+    def __init__(self, placed: Placed, cast: object, domain: str, vignette: Vignette | None = None):
         """vignette: what `perform` gives, where that is at hand."""
         self.placed = placed
         self._cast, self._domain = cast, domain
@@ -281,7 +281,7 @@ def _candidates(order: Order, shape: _Outline, camera: Camera, scene: Scene, bac
                 front: float | None,
                 rng: np.random.Generator) -> list[tuple[float, float, float, float, Array]]:  # fmt: skip
     """Places that fit: (penalty, heading, x, y, box on the image of the whole vignette)."""
-    found: list[tuple[float, float, float, float, Array]] = []
+    places: list[tuple[float, float, float, float, Array]] = []
     # Of the actor, behind poles, trees and cars; what asks to be seen from one side is seen.
     tolerated = 0.45 if rng.random() < 0.17 and front is None else 0.04
     for _ in range(48 if wide else 28):
@@ -315,13 +315,13 @@ def _candidates(order: Order, shape: _Outline, camera: Camera, scene: Scene, bac
             continue
         size = float(np.median((boxes[:, 2:] - boxes[:, :2]).max(1)))
         penalty = abs(math.log(side / order.side)) * 4 + max(0.0, 0.4 - size / side) * 3
-        found.append((penalty, heading, float(shift[0]), float(shift[1]), whole))
-        if sum(f[0] < 0.35 for f in found) >= 5:
+        places.append((penalty, heading, float(shift[0]), float(shift[1]), whole))
+        if sum(f[0] < 0.35 for f in places) >= 5:
             break
-    return found
+    return places
 
 
-def compose(shoot: Shoot, cast: Any, *, looks: bool = True) -> tuple[Script, Backdrop]:
+def compose(shoot: Shoot, cast: object, *, looks: bool = True) -> tuple[Script, Backdrop]:
     """Place every order of a video; a pure function of the shoot. looks=False leaves the backdrop black."""
     scene, camera, sensor, backdrop = stage(shoot, looks=looks)
     rng = np.random.default_rng((shoot.seed, 32))
@@ -372,14 +372,14 @@ def _far(scene: Scene, camera: Camera) -> tuple[float, float]:
 
 def close_up(act: Act, camera: Camera, name: str) -> Window | None:
     """The span and the square of what an act shows of `name`, as exactly as no annotator would cut it."""
-    found = next((event for event in act.vignette.events if event.name == name), None)
-    if found is None:
+    shown = next((event for event in act.vignette.events if event.name == name), None)
+    if shown is None:
         return None
-    boxes = np.stack([outline(act.pose(float(t)), camera)[0] for t in np.linspace(found.start, found.end, 8)])
+    boxes = np.stack([outline(act.pose(float(t)), camera)[0] for t in np.linspace(shown.start, shown.end, 8)])
     low, high = boxes[:, :2].min(0), boxes[:, 2:].max(0)
     side = 2 * math.ceil(1.04 * float((high - low).max()) / 2)
     x, y = (math.floor(v) for v in ((low + high - side) / 2).tolist())
-    start, end = found.start + act.placed.start, found.end + act.placed.start
+    start, end = shown.start + act.placed.start, shown.end + act.placed.start
     return Window("", "", start, end, (x, y, x + side, y + side), (name,))
 
 

@@ -14,7 +14,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import chain, groupby
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +25,7 @@ from tinylib.datasets.index import Clip, Index
 from tinylib.datasets.sampling import evenly
 from tinylib.datasets.store import ClipStore
 from tinylib.errors import DataError, UsageError
-from tinylib.files import inside, locked, write_json
+from tinylib.files import Json, inside, locked, write_json
 from tinylib.progress import track
 from tinylib.synth.annotation import annotate
 from tinylib.synth.plan import (
@@ -82,16 +81,16 @@ def study(
     chosen = tuple(name for name in CLASSES if name in classes) or CLASSES
     domains = DOMAINS[:version]
     clips = {"train": train, "validate": val, "test": test}
-    asked = {"generator": GENERATOR, "study": VERSION, "seed": seed, "version": version, "classes": list(chosen)}
-    asked |= {"clips": clips}
+    request = {"generator": GENERATOR, "study": VERSION, "seed": seed, "version": version, "classes": list(chosen)}
+    request |= {"clips": clips}
     name = f"study-v{version}-{len(chosen)}x{train}-{val}-{test}-s{seed}"
-    root = Path(data_root) / f"{name}-{_short(asked)}"
+    root = Path(data_root) / f"{name}-{_short(request)}"
     note = root / "study.json"
     root.mkdir(parents=True, exist_ok=True)
     with locked(note):  # notebooks that run side by side ask for the same study
         if not note.exists():
-            found, short = _cast(chosen, clips, seed, domains, root, workers)
-            write_json(note, asked | {"clips found": found, "short of": short}, indent=None)
+            chosen_clips, short = _cast(chosen, clips, seed, domains, root, workers)
+            write_json(note, request | {"clips found": chosen_clips, "short of": short}, indent=None)
     facts = json.loads(note.read_text(encoding="utf-8"))
     return {
         "val" if split == "validate" else split: Index(
@@ -113,23 +112,23 @@ def render(
     size: Size,
     *,
     sensor: bool,
-    kept: int | None = None,
+    frames: int | None = None,
     workers: int | None = None,
     earlier: Sequence[ClipStore] = (),
 ) -> ClipStore:
     """The clips of a study's index (or of a part of it) at `size`: through the sensor, or clean.
 
-    kept: only so many frames a clip, evenly spaced. A size that is not square is the centred part of the square clip.
+    frames: only so many a clip, evenly spaced. A size that is not square is the centred part of the square clip.
     earlier: stores of clips of the same study that were rendered in this very way; what they hold is copied.
     """
     height, width = pair(size)
-    made = recipe(size, sensor=sensor, kept=kept)
+    origin = recipe(size, sensor=sensor, frames=frames)
     known = {entry.clip_id: (store, place) for store in earlier for place, entry in enumerate(store.entries)}
 
     def videos(start: int) -> Iterator[NDArray[np.uint8]]:
         clips = index.clips[start:]
         missing = [clip for clip in clips if clip.clip_id not in known]
-        tasks = [(str(index.root), group, (height, width), sensor, kept) for group in _by_video(missing)]
+        tasks = [(str(index.root), group, (height, width), sensor, frames) for group in _by_video(missing)]
         jobs = cores() if workers is None else workers
         drawn = in_order(rendered, tasks, min(jobs, len(tasks)), name=_named)
         label = f"rendering {index.split} at {height}x{width}"
@@ -143,7 +142,7 @@ def render(
         if missing:
             next(fresh, None)  # the workers' end
 
-    return ClipStore.render(index, file, videos, made=made)
+    return ClipStore.render(index, file, videos, origin=origin)
 
 
 def _by_video(clips: Sequence[Clip]) -> list[tuple[Clip, ...]]:
@@ -151,38 +150,38 @@ def _by_video(clips: Sequence[Clip]) -> list[tuple[Clip, ...]]:
     return [tuple(group) for _, group in groupby(clips, key=lambda clip: clip.video_id)]
 
 
-def _named(task: tuple[Any, ...]) -> str:
+def _named(task: tuple[str, Sequence[Clip], *tuple[object, ...]]) -> str:
     first, last = task[1][0].clip_id, task[1][-1].clip_id
     return first if first == last else f"{first} to {last}"
 
 
-def recipe(size: Size, *, sensor: bool, kept: int | None) -> dict[str, Any]:
+def recipe(size: Size, *, sensor: bool, frames: int | None) -> Json:
     """What `render` makes a store with."""
-    return {"study": VERSION, "generator": GENERATOR, "size": list(pair(size)), "sensor": sensor, "kept": kept}
+    return {"study": VERSION, "generator": GENERATOR, "size": list(pair(size)), "sensor": sensor, "kept": frames}
 
 
-def masks(index: Index, size: Size, *, kept: int | None) -> NDArray[np.bool_]:
-    """(N, kept, H, W): where the actors are, in the frames that `render` keeps."""
-    if kept is None:
+def masks(index: Index, size: Size, *, frames: int | None) -> NDArray[np.bool_]:
+    """(N, frames, H, W): where the actors are, in the frames that `render` keeps."""
+    if frames is None:
         raise UsageError("masks: clips differ in length; keep so many frames of each")
     height, width = pair(size)
-    tasks = [(str(index.root), group, (height, width), kept) for group in _by_video(index.clips)]
+    tasks = [(str(index.root), group, (height, width), frames) for group in _by_video(index.clips)]
     return np.stack(list(chain.from_iterable(in_order(_masked, tasks, min(cores(), len(tasks)), name=_named))))
 
 
-def moments(frames: int, kept: int | None) -> NDArray[np.int64]:
+def moments(length: int, count: int | None) -> NDArray[np.int64]:
     """The frames that are kept of a clip: evenly spaced, the first and the last among them."""
-    return np.arange(frames) if kept is None else evenly(frames, kept)
+    return np.arange(length) if count is None else evenly(length, count)
 
 
 def _cast(
     classes: Sequence[str], clips: dict[str, int], seed: int, domains: Sequence[str], root: Path, workers: int | None
-) -> tuple[dict[str, list[dict[str, Any]]], dict[str, list[str]]]:
+) -> tuple[dict[str, list[Json]], dict[str, list[str]]]:
     """Script every video, and choose the clips; a class of which a split has none gets further videos."""
     shoots = list(plan_videos(classes, clips, seed, domains))  # all of them, so that what cannot be had is said first
     jobs = cores() if workers is None else workers
     next_number = {(split, domain): 0 for split in SPLITS for domain in domains}
-    rows: list[dict[str, Any]] = []
+    rows: list[Json] = []
     for attempt in range(AGAIN + 1):
         tasks = [(shoot, str(root)) for shoot in shoots]
         scripted = in_order(script_clips, tasks, min(jobs, len(tasks)), name=lambda task: task[0].stem)
@@ -198,8 +197,8 @@ def _cast(
     raise DataError(f"the study's {split} split has no clip of {names} after {AGAIN} further tries: ask for more clips")
 
 
-def _short(asked: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:8]
+def _short(request: Json) -> str:
+    return hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()[:8]
 
 
 def plan_videos(classes: Sequence[str], clips: dict[str, int], seed: int, domains: Sequence[str]) -> Iterator[Shoot]:
@@ -269,21 +268,21 @@ def _orders(
     carriers = [labels for labels in table if name in labels]
     if not carriers:
         return []
-    own = [labels for labels in carriers if _rarest(labels, classes, real) == name] or carriers
-    weights = np.array([table[labels] for labels in own], float)
-    made = []
-    for pick in rng.choice(len(own), count, p=weights / weights.sum()).tolist():
-        frames, chunk = draw_frames(own[pick], domain, 1, rng)
-        side, confuser = draw_side(own[pick], domain, rng), bool(rng.random() < 0.1)
-        made.append(Order(own[pick], _drawn_seed(seed, rng), frames, side, chunk, confuser))
-    return made
+    as_rarest = [labels for labels in carriers if _rarest(labels, classes, real) == name] or carriers
+    weights = np.array([table[labels] for labels in as_rarest], float)
+    vignettes = []
+    for pick in rng.choice(len(as_rarest), count, p=weights / weights.sum()).tolist():
+        frames, chunk = draw_frames(as_rarest[pick], domain, 1, rng)
+        side, confuser = draw_side(as_rarest[pick], domain, rng), bool(rng.random() < 0.1)
+        vignettes.append(Order(as_rarest[pick], _drawn_seed(seed, rng), frames, side, chunk, confuser))
+    return vignettes
 
 
 def _rarest(labels: Sequence[str], classes: Sequence[str], real: Mapping[str, int]) -> str:
     return min((label for label in labels if label in classes), key=lambda label: (real[label], label))
 
 
-def script_clips(shoot: Shoot, root: str) -> list[dict[str, Any]]:
+def script_clips(shoot: Shoot, root: str) -> list[Json]:
     """Place a video's vignettes, write its truth, and cut it on paper: a row a window, near-duplicates left out."""
     from tinylib.synth import actions
 
@@ -291,15 +290,15 @@ def script_clips(shoot: Shoot, root: str) -> list[dict[str, Any]]:
     name = f"{shoot.domain}-{shoot.split}-{shoot.number:03d}"
     write_truth(Path(root) / "truth" / f"{name}.json", script, name)
     annotation = annotate(script, name)
-    found = windows(annotation, ViratRule(min_clips=0) if shoot.domain == "V" else MevaRule())
-    kept: list[Window] = []
-    for window in found:
-        if all(not _same(window, other) for other in kept):
-            kept.append(window)
+    cut = windows(annotation, ViratRule(min_clips=0) if shoot.domain == "V" else MevaRule())
+    distinct: list[Window] = []
+    for window in cut:
+        if all(not _same(window, other) for other in distinct):
+            distinct.append(window)
     return [
         {"video": name, "split": shoot.split, "domain": shoot.domain, "start": w.start, "end": w.end,
          "box": list(w.box), "labels": list(w.labels)}
-        for w in kept
+        for w in distinct
     ]  # fmt: skip
 
 
@@ -314,8 +313,8 @@ def _same(one: Window, other: Window) -> bool:
 
 
 def _balanced(
-    rows: list[dict[str, Any]], classes: Sequence[str], clips: dict[str, int], seed: int
-) -> tuple[dict[str, list[dict[str, Any]]], dict[str, list[str]], dict[str, list[str]]]:
+    rows: list[Json], classes: Sequence[str], clips: dict[str, int], seed: int
+) -> tuple[dict[str, list[Json]], dict[str, list[str]], dict[str, list[str]]]:
     """As many clips of each class in each split as asked for, in the order of their videos; what was short; what lacks.
 
     A class that was never a clip's rarest gets the clips that have it at all.
@@ -349,7 +348,7 @@ def _balanced(
     return result, short, lacking
 
 
-def clip_of(row: dict[str, Any]) -> Clip:
+def clip_of(row: Json) -> Clip:
     side = row["box"][2] - row["box"][0]
     spot = "_".join(str(n) for n in (row["start"], row["end"], *row["box"]))
     domain = "virat" if row["domain"] == "V" else "meva"
@@ -371,7 +370,7 @@ def _window(root: str, clip: Clip) -> tuple[Script, Window]:
 
 
 def rendered(
-    root: str, clips: Sequence[Clip], size: tuple[int, int], sensor: bool, kept: int | None
+    root: str, clips: Sequence[Clip], size: tuple[int, int], sensor: bool, frames: int | None
 ) -> list[NDArray[np.uint8]]:
     """Clips of one video, (T, height, width, 3) each."""
     import cv2
@@ -379,17 +378,17 @@ def rendered(
     cv2.setNumThreads(1)
     videos = []
     for script, window in (_window(root, clip) for clip in clips):
-        times = moments(window.frames, kept).tolist()
+        times = moments(window.frames, frames).tolist()
         video = view(script, window, max(size), sensor=sensor, moments=times, truth=False).video
         videos.append(video if size[0] == size[1] else centre_crop(video, ratio=size))
     return videos
 
 
-def _masked(root: str, clips: Sequence[Clip], size: tuple[int, int], kept: int | None) -> list[NDArray[np.bool_]]:
+def _masked(root: str, clips: Sequence[Clip], size: tuple[int, int], frames: int | None) -> list[NDArray[np.bool_]]:
     height, width = size
     top, left = (max(size) - height) // 2, (max(size) - width) // 2
     masks = []
     for script, window in (_window(root, clip) for clip in clips):
-        seen = view(script, window, max(size), moments=moments(window.frames, kept).tolist()).foreground()
+        seen = view(script, window, max(size), moments=moments(window.frames, frames).tolist()).foreground()
         masks.append(seen[:, top : top + height, left : left + width])
     return masks

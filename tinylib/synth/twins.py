@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -51,7 +50,7 @@ def twin(
     sensor: bool = False,
     moments: Sequence[int] | None = None,
     truth: bool = True,
-    cast: Any = None,
+    cast: object = None,
 ) -> Twin:
     """Render a built clip at `side` px: clean (a true high-resolution twin), or through its camera's sensor.
 
@@ -125,7 +124,7 @@ def _may_show(act: Act, camera: Camera, window: Window) -> bool:
     return bool((high > 0).all() and (low < (camera.width, camera.height)).all())
 
 
-def locate(root: str | Path, clip: Clip, *, cast: Any = None) -> tuple[Script, Window]:
+def locate(root: str | Path, clip: Clip, *, cast: object = None) -> tuple[Script, Window]:
     """The script of a clip's source video, and the window that the builder cut."""
     root = Path(root)
     base = root if (root / "truth").is_dir() else root.parent
@@ -135,14 +134,14 @@ def locate(root: str | Path, clip: Clip, *, cast: Any = None) -> tuple[Script, W
     file, domain, split = names[clip.video_id]
     _, script = _script(str(file), cast)
     notes = base / FOLDERS[domain] / "annotations" / split / f"{clip.video_id}.activities.yml"
-    found = _windows(str(notes))
+    cut = _windows(str(notes))
     places = (root, root / "videos", root / "tinyvirat", root / "tinyvirat-v2")
     folder = next((at for place in places if (at := place / Path(clip.path).parent).is_dir()), root)
     first = min((int(path.stem) for path in folder.glob("*.mp4")), default=int(Path(clip.path).stem))
     rank = int(Path(clip.path).stem) - first
-    if not 0 <= rank < len(found) or (clip.frames, clip.width) != (found[rank].frames, found[rank].side):
+    if not 0 <= rank < len(cut) or (clip.frames, clip.width) != (cut[rank].frames, cut[rank].side):
         raise DataError(f"{clip.path}: is not what the builder cuts from {notes}")
-    return script, found[rank]
+    return script, cut[rank]
 
 
 @lru_cache(maxsize=8)
@@ -155,7 +154,7 @@ def _videos(base: str) -> dict[str, tuple[Path, str, str]]:
 
 
 @lru_cache(maxsize=4)
-def _script(file: str, cast: Any) -> tuple[str, Script]:
+def _script(file: str, cast: object) -> tuple[str, Script]:
     return read_truth(file, cast)
 
 
@@ -170,9 +169,9 @@ def _mask(pose: Drawing, count: int, backdrop: Backdrop, side: int, zoom: int) -
     canvas = np.zeros((side * zoom, side * zoom), np.uint8)
     fill(canvas, pose, (0, 0), zoom, pose.owners + 1)
     size = (side, side)
-    own = [cv2.resize(np.uint8(255) * (canvas == i + 1), size, interpolation=cv2.INTER_AREA) for i in range(count)]
+    shares = [cv2.resize(np.uint8(255) * (canvas == i + 1), size, interpolation=cv2.INTER_AREA) for i in range(count)]
     hidden = (backdrop.cover > 127) & (backdrop.depth < pose.depth)
-    return np.array([(share > 127) & ~hidden for share in own]).reshape(count, side, side)
+    return np.array([(share > 127) & ~hidden for share in shares]).reshape(count, side, side)
 
 
 def _note(rows: list[dict[str, NDArray[np.float32]]], skeletons: list[dict[str, NDArray]], camera: Camera, t: int,

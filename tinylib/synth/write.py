@@ -14,7 +14,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -84,11 +83,11 @@ def generate(
     began, out = time.monotonic(), Path(out)
     profile = resolve(profile, clips)
     todo = shoots(profile, seed, domains)
-    asked = {"generator": GENERATOR, "seed": seed, "profile": asdict(profile)}
+    request = {"generator": GENERATOR, "seed": seed, "profile": asdict(profile)}
     note = out / "synthvirat.json"
-    if note.exists() and json.loads(note.read_text(encoding="utf-8")) != asked:
+    if note.exists() and json.loads(note.read_text(encoding="utf-8")) != request:
         raise UsageError(f"{out}: holds other data (see {note.name}); choose another folder")
-    write_json(note, asked)
+    write_json(note, request)
     missing = [shoot for shoot in todo if not truth_file(out, shoot).exists()]
     with Meter(len(missing), "videos") as meter:
         for _ in _spread(missing, out, workers, scheduler):
@@ -107,7 +106,7 @@ def _spread(todo: list[Shoot], out: Path, workers: int | None, scheduler: str | 
         yield name()
 
 
-def _actions() -> Any:
+def _actions() -> object:
     from tinylib.synth import actions
 
     return actions
@@ -117,7 +116,7 @@ def truth_file(out: Path, shoot: Shoot) -> Path:
     return out / "truth" / f"{shoot.domain}-{shoot.split}-{shoot.number:03d}.json"
 
 
-def film(shoot: Shoot, out: str | Path, cast: Any = None) -> str:
+def film(shoot: Shoot, out: str | Path, cast: object = None) -> str:
     """Make one video with all its files; returns its name. The truth is written last: it says that all is there."""
     import cv2
 
@@ -239,7 +238,7 @@ def write_truth(file: Path, script: Script, name: str) -> None:
     write_json(file, facts, indent=None)
 
 
-def read_truth(file: str | Path, cast: Any = None) -> tuple[str, Script]:
+def read_truth(file: str | Path, cast: object = None) -> tuple[str, Script]:
     """The name and the script of a video from its truth file."""
     if cast is None:
         cast = _actions()
@@ -279,8 +278,8 @@ def ensure(
     base = Path(data_root) / f"synthvirat-{chosen.name}{'' if clips is None else f'-{clips}'}-s{seed}"
     root = base / ("tinyvirat" if version == 1 else "tinyvirat-v2")
     done = root / "synthvirat.json"
-    asked = {"generator": GENERATOR, "seed": seed, "profile": asdict(chosen)}
-    if done.exists() and json.loads(done.read_text(encoding="utf-8")) == asked:
+    request = {"generator": GENERATOR, "seed": seed, "profile": asdict(chosen)}
+    if done.exists() and json.loads(done.read_text(encoding="utf-8")) == request:
         return root
     domains = DOMAINS[:version]
     generate(base, chosen, seed, workers=workers, scheduler=scheduler, domains=domains)
@@ -294,5 +293,5 @@ def ensure(
             v1 = "test" if shoot.split == "test" else "train"  # v2 takes its validation set out of v1's training set
             splits[name] = v1 if version == 1 else shoot.split.replace("validate", "val")
     union(parts, root, version=version, workers=workers, scheduler=scheduler, splits=splits)
-    write_json(done, asked)
+    write_json(done, request)
     return root

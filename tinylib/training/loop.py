@@ -14,27 +14,26 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tinylib.datasets.loading import batches
+from tinylib.datasets.loading import Batch, ClipDataset, batches
 from tinylib.errors import UsageError
-from tinylib.files import locked
+from tinylib.files import Json, locked
 from tinylib.models import checkpoint as networks
 from tinylib.models.common import channels_last
 from tinylib.progress import Meter, Progress
 from tinylib.training import environment, processes, run_folder, tracking
-from tinylib.training.optimise import Average, FitConfig, Optimiser, lr_factor, make_optimisers
+from tinylib.training.optimise import Average, FitConfig, Optimiser, ParameterGroup, lr_factor, make_optimisers
 from tinylib.training.watch import Watch
 from tinylib.workers import device_name
 
 __all__ = ["FitConfig", "FitResult", "Objective", "Progress", "fit"]
 
 PATIENCE = 20.0  # seconds
-Batch = dict[str, Any]
 Losses = dict[str, Tensor]
 Validate = Callable[[nn.Module], Mapping[str, float]]
 
@@ -54,7 +53,7 @@ class Objective(Protocol):
 
     def losses(self, batch: Batch, progress: Progress) -> Losses: ...
 
-    def parameter_groups(self) -> list[dict[str, Any]]: ...
+    def parameter_groups(self) -> list[ParameterGroup]: ...
 
 
 @dataclass(frozen=True)
@@ -89,13 +88,13 @@ class RunState:
 
 def fit(
     objective: Any,
-    data: Any,
+    data: ClipDataset,
     config: FitConfig,
     run_dir: str | Path,
     *,
     validate: Validate | None = None,
     transform: Callable[[Batch], Batch] | None = None,
-    description: Mapping[str, Any] | None = None,
+    description: Mapping[str, object] | None = None,
 ) -> FitResult:
     """Train `objective` (see `Objective`) on `data` (a `ClipDataset`), or go on with the run that `run_dir` holds.
 
@@ -134,7 +133,7 @@ def fit(
 class _Run:
     """The mechanics of one call of `fit`: device and processes, shapes and optimisers, counters, files."""
 
-    def __init__(self, objective: Any, data: Any, config: FitConfig, run_dir: Path, description: dict[str, Any]):
+    def __init__(self, objective: Any, data: ClipDataset, config: FitConfig, run_dir: Path, description: Json):
         self.objective, self.data, self.config, self.run_dir = objective, data, config, run_dir
         self.accelerator = processes.accelerator(**tracking.tracked(config.track, run_dir))
         self.device, self.main = self.accelerator.device, self.accelerator.is_main_process
@@ -185,15 +184,15 @@ class _Run:
             run_folder.sweep(self.run_dir)
         tracking.start(self.accelerator, self.config)
         self.accelerator.wait_for_everyone()
-        found = run_folder.load_checkpoint(self.run_dir)
-        if found is not None:
-            vars(self.state).update(found[1])
+        newest = run_folder.load_checkpoint(self.run_dir)
+        if newest is not None:
+            vars(self.state).update(newest[1])
         self.shape(self.state.shape)
-        if found is not None:
-            networks.restore(self.objective, _below("network", found[0]), source=self.run_dir / "checkpoints")
-            self.average.tensors = {k: v.to(self.device) for k, v in _below("average", found[0]).items()}
+        if newest is not None:
+            networks.restore(self.objective, _below("network", newest[0]), source=self.run_dir / "checkpoints")
+            self.average.tensors = {k: v.to(self.device) for k, v in _below("average", newest[0]).items()}
             parameters = dict(self.objective.named_parameters())
-            for key, tensor in _below("moments", found[0]).items():
+            for key, tensor in _below("moments", newest[0]).items():
                 turn, moment, name = key.split("/", 2)
                 on_cpu = moment == "step" and self.device.type == "cpu"
                 self.optimisers[turn].state[parameters[name]][moment] = tensor if on_cpu else tensor.to(self.device)
@@ -233,20 +232,20 @@ class _Run:
             raise UsageError(
                 f"batch_size {size}: the epoch's last batch has fewer clips than the {self.world} processes"
             )
-        mine: Any = processes.Share(self.data, self.rank, self.world) if self.world > 1 else self.data
+        mine = cast("ClipDataset", processes.Share(self.data, self.rank, self.world)) if self.world > 1 else self.data
         loader = batches(mine, size, shuffle=True, workers=self.config.workers, epoch=progress.epoch, skip=skip)
         label = f"epoch {progress.epoch + 1}/{progress.epochs}"
         with Meter(progress.steps_per_epoch, label, done=skip, every=600, closing_line=False) as meter:
-            asked = time.monotonic()
+            waiting_since = time.monotonic()
             for step, batch in enumerate(loader, start=skip):
-                self.state.waited += time.monotonic() - asked
+                self.state.waited += time.monotonic() - waiting_since
                 self.whole = min(size, clips - step * size)
                 yield {
                     k: v.to(self.device, non_blocking=True) if isinstance(v, Tensor) else v for k, v in batch.items()
                 }
                 meter.advance()
-                self.state.worked += time.monotonic() - asked
-                asked = time.monotonic()
+                self.state.worked += time.monotonic() - waiting_since
+                waiting_since = time.monotonic()
 
     def seed(self, progress: Progress) -> None:
         torch.manual_seed(_number(self.config.seed, 1, progress.global_step, self.rank))

@@ -110,7 +110,8 @@ def lr_factor(config: FitConfig, progress: Progress) -> float:
     return warm * SCHEDULES[config.schedule](config, progress.time / config.epochs)
 
 
-OPTIMISERS: dict[str, Callable[[list[dict[str, Any]], FitConfig, bool], Optimiser]] = {
+ParameterGroup = dict[str, Any]  # as torch.optim's, with what the schedule needs: base_lr, and "turn"
+OPTIMISERS: dict[str, Callable[[list[ParameterGroup], FitConfig, bool], Optimiser]] = {
     "adam": lambda groups, c, fused: torch.optim.Adam(groups, c.lr, c.betas, c.eps, c.weight_decay, fused=fused),
     "adamw": lambda groups, c, fused: torch.optim.AdamW(groups, c.lr, c.betas, c.eps, c.weight_decay, fused=fused),
     "sgd": lambda groups, c, fused: torch.optim.SGD(groups, c.lr, c.momentum, weight_decay=c.weight_decay, fused=fused),
@@ -118,22 +119,22 @@ OPTIMISERS: dict[str, Callable[[list[dict[str, Any]], FitConfig, bool], Optimise
 
 
 def make_optimisers(
-    groups: Iterable[Mapping[str, Any]], config: FitConfig, before: Mapping[str, Optimiser]
+    groups: Iterable[ParameterGroup], config: FitConfig, before: Mapping[str, Optimiser]
 ) -> dict[str, Optimiser]:
     """One optimiser for each "turn" the groups name ("" where none); what was known `before` keeps its moments."""
-    turns: dict[str, list[dict[str, Any]]] = {}
+    turns: dict[str, list[ParameterGroup]] = {}
     for group in groups:
         lr = group.get("lr", config.lr)
         options = {key: value for key, value in group.items() if key != "turn"} | {"lr": lr, "base_lr": lr}
         turns.setdefault(group.get("turn", ""), []).append(options | {"params": list(group["params"])})
-    made = {}
-    for turn, own in turns.items():
-        parameters = {parameter for group in own for parameter in group["params"]}
+    optimisers = {}
+    for turn, turn_groups in turns.items():
+        parameters = {parameter for group in turn_groups for parameter in group["params"]}
         fused = all(parameter.is_cuda for parameter in parameters)
-        made[turn] = OPTIMISERS[config.optimiser](own, config, fused)
+        optimisers[turn] = OPTIMISERS[config.optimiser](turn_groups, config, fused)
         if turn in before:
-            made[turn].state.update({p: moments for p, moments in before[turn].state.items() if p in parameters})
-    return made
+            optimisers[turn].state.update({p: moments for p, moments in before[turn].state.items() if p in parameters})
+    return optimisers
 
 
 class Average:
@@ -159,17 +160,17 @@ class Average:
 
     @torch.no_grad()
     def put_on(self, objective: nn.Module) -> None:
-        own = objective.state_dict()
+        state = objective.state_dict()
         for name, value in self.tensors.items():
-            own[name].copy_(value)
+            state[name].copy_(value)
 
     @contextmanager
     def worn_by(self, objective: nn.Module) -> Iterator[None]:
-        own = {name: value.clone() for name, value in objective.state_dict().items()} if self.tensors else {}
+        state = {name: value.clone() for name, value in objective.state_dict().items()} if self.tensors else {}
         self.put_on(objective)
         try:
             yield
         finally:
             with torch.no_grad():
-                for name, value in objective.state_dict().items() if own else ():
-                    value.copy_(own[name])
+                for name, value in objective.state_dict().items() if state else ():
+                    value.copy_(state[name])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from tinylib.datasets.loading import Batch, ClipDataset
+
 if TYPE_CHECKING:
     from accelerate import Accelerator
-
-Batch = dict[str, Any]
 
 
 def accelerator(*, log_with: str | None = None, project_dir: str | None = None) -> Accelerator:
@@ -31,7 +31,7 @@ def accelerator(*, log_with: str | None = None, project_dir: str | None = None) 
 class Share:
     """What one of several processes reads of a dataset: its clips of each batch."""
 
-    def __init__(self, data: Any, rank: int, world: int):
+    def __init__(self, data: ClipDataset, rank: int, world: int):
         self.data, self.rank, self.world, self.seed = data, rank, world, data.seed
 
     def __len__(self) -> int:

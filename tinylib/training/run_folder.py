@@ -6,12 +6,11 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
 from tinylib.errors import DataError, UsageError
-from tinylib.files import atomic_path, sha256, write_json, write_text
+from tinylib.files import Json, atomic_path, sha256, write_json, write_text
 
 # may differ between two attempts at the same run; the last three are of earlier versions, which nobody set
 FREE = frozenset(
@@ -20,7 +19,7 @@ FREE = frozenset(
 KEPT = 2
 
 
-def claim(run_dir: Path, identity: Mapping[str, Any]) -> None:
+def claim(run_dir: Path, identity: Mapping[str, object]) -> None:
     """Write what the run is into config.json, or see that the run already there is the same one (UsageError).
 
     identity: nested dict of plain values. A folder without checkpoints is free for any run.
@@ -28,19 +27,19 @@ def claim(run_dir: Path, identity: Mapping[str, Any]) -> None:
     path, wanted = run_dir / "config.json", json.loads(json.dumps(identity))
     if path.exists() and any(_stamps(run_dir / "checkpoints")):
         try:
-            found, asked = _flat(json.loads(path.read_text(encoding="utf-8"))), _flat(wanted)
+            earlier, now = _flat(json.loads(path.read_text(encoding="utf-8"))), _flat(wanted)
         except ValueError as error:
             raise DataError(f"{path}: not JSON ({error})") from None
-        for name in sorted(found.keys() | asked.keys()):
-            if name not in FREE and found.get(name) != asked.get(name):
+        for name in sorted(earlier.keys() | now.keys()):
+            if name not in FREE and earlier.get(name) != now.get(name):
                 raise UsageError(
-                    f"{run_dir} holds a run with {name} = {found.get(name)!r}, not {asked.get(name)!r}: "
+                    f"{run_dir} holds a run with {name} = {earlier.get(name)!r}, not {now.get(name)!r}: "
                     "choose another run_dir, or delete this one to start again"
                 )
     write_json(path, wanted)
 
 
-def _flat(value: Any, name: str = "") -> dict[str, Any]:
+def _flat(value: object, name: str = "") -> Json:
     if not isinstance(value, dict) or not value:
         return {name: value}
     return {k: v for key, inner in value.items() for k, v in _flat(inner, f"{name}.{key}" if name else key).items()}
@@ -51,7 +50,7 @@ def _stamps(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("*.json") if path.stem.isdigit())
 
 
-def save_checkpoint(run_dir: Path, step: int, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
+def save_checkpoint(run_dir: Path, step: int, tensors: Mapping[str, Tensor], state: Mapping[str, object]) -> None:
     """Tensors into checkpoints/STEP.safetensors, then counters and its hash into STEP.json; the last two stay."""
     from safetensors.torch import save_file
 
@@ -67,7 +66,7 @@ def save_checkpoint(run_dir: Path, step: int, tensors: Mapping[str, Tensor], sta
         old.with_suffix(".safetensors").unlink(missing_ok=True)
 
 
-def load_checkpoint(run_dir: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+def load_checkpoint(run_dir: Path) -> tuple[dict[str, Tensor], Json] | None:
     """The newest whole checkpoint, None if the run has none; a spoilt one is named and the one before it is taken."""
     from safetensors.torch import load_file
 

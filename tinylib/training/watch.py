@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch import Tensor
 
 from tinylib.errors import DataError
 from tinylib.progress import Progress
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 
 class Counters(Protocol):
@@ -46,7 +49,7 @@ class Watch:
             self.state.sums[name] = self.state.sums.get(name, 0.0) + value * len(clips)
         self.state.clips += len(clips)
 
-    def means(self, accelerator: Any) -> dict[str, float]:
+    def means(self, accelerator: Accelerator) -> dict[str, float]:
         """Means over the epoch's clips, of all processes."""
         self.settle()
         sums = torch.tensor([self.state.clips, *self.state.sums.values()], dtype=torch.float64)

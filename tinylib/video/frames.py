@@ -16,7 +16,7 @@ from dataclasses import replace
 from fractions import Fraction
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,11 @@ from numpy.typing import NDArray
 from tinylib.errors import ClipError, UsageError
 from tinylib.files import atomic_path
 from tinylib.video.packets import Scan, VideoInfo, pictures, scan_file
+
+if TYPE_CHECKING:
+    import av
+
+    pass
 
 BACKENDS = ("decord", "torchcodec", "pyav")
 
@@ -40,7 +45,7 @@ def probe(path: str | Path, *, exact: bool = True) -> VideoInfo:
 
 
 def read_frames(
-    path: str | Path, indices: Sequence[int] | NDArray[Any] | None = None, *, backend: str = "auto"
+    path: str | Path, indices: Sequence[int] | NDArray[np.generic] | None = None, *, backend: str = "auto"
 ) -> Frame:
     """The frames at `indices` (None: all), in that order, repeats included: (T, H, W, 3) uint8 RGB.
 
@@ -173,7 +178,7 @@ def _whole(path: str | Path) -> Scan:
     return result
 
 
-def _every(whole: Scan, start: int, stop: int, threads: int = 1) -> Iterator[tuple[int, Any]]:
+def _every(whole: Scan, start: int, stop: int, threads: int = 1) -> Iterator[tuple[int, av.VideoFrame]]:
     """Numbers and pictures from `start` to `stop`, none missing. ClipError."""
     expected = start
     for number, picture in pictures(whole, stop=stop, threads=threads):
@@ -187,13 +192,13 @@ def _every(whole: Scan, start: int, stop: int, threads: int = 1) -> Iterator[tup
         raise ClipError(whole.info.path, f"frame {expected} of {whole.info.frames} is damaged: it cannot be decoded")
 
 
-def _converter(scan: Scan) -> Callable[[Any], Frame]:
+def _converter(scan: Scan) -> Callable[[av.VideoFrame], Frame]:
     """A function from decoded frames to upright RGB; one converter a video, as each keeps its tables."""
     from av.video.reformatter import VideoReformatter
 
     reformatter, turns, size = VideoReformatter(), scan.info.rotation // 90, (scan.info.height, scan.info.width)
 
-    def convert(frame: Any) -> Frame:
+    def convert(frame: av.VideoFrame) -> Frame:
         image: Any = reformatter.reformat(frame, format="rgb24", threads=1).to_ndarray()
         if turns:
             image = np.ascontiguousarray(np.rot90(image, turns))

@@ -12,12 +12,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tinylib.errors import ClipError
+
+if TYPE_CHECKING:
+    import av
 
 COVER = 0x0400  # FFmpeg's AV_DISPOSITION_ATTACHED_PIC: a picture of the film, no film
 UNBOUNDED = ("mpegts", "mpeg")  # containers that do not say how long they are: FFmpeg guesses
@@ -111,7 +114,7 @@ class _Clock:
     last: int | None = None
     step: int = 1
 
-    def __call__(self, packet: Any) -> int | None:
+    def __call__(self, packet: av.Packet) -> int | None:
         if packet.dts is not None:
             stamp = packet.dts + self.offset
             back = self.last - stamp if self.last is not None else 0
@@ -136,7 +139,7 @@ class _Packets:
     stand_ins: int = 0
     hidden: int = 0
 
-    def add(self, packet: Any, codec: str, clock: _Clock) -> None:
+    def add(self, packet: av.Packet, codec: str, clock: _Clock) -> None:
         """Note a packet, and number it: what is decoded of it will bear the number as its time."""
         # XviD's stand-in for its own delay; VP8's picture for later reference alone (RFC 6386, 9.1); an edit list's
         stand_in = codec == "mpeg4" and packet.size == 1
@@ -219,12 +222,12 @@ def _scan(path: Path, size: int, changed: int, node: int) -> Scan:
     return result
 
 
-def _decoded(packet: Any) -> list[Any] | None:
+def _decoded(packet: av.Packet) -> list[av.VideoFrame] | None:
     """The pictures that come out as a packet goes in; None: the decoder refuses it."""
     import av
 
     try:
-        frames: list[Any] = packet.decode()
+        frames: list[av.VideoFrame] = packet.decode()
     except av.FFmpegError:
         return None
     return frames
@@ -242,7 +245,7 @@ def _ranks(film: _Packets, form: str) -> tuple[Numbers, list[int], bool]:
     return rank, order, ordered
 
 
-def _lead(first: Any, film: _Packets, rank: Numbers, ordered: bool) -> int:
+def _lead(first: av.VideoFrame, film: _Packets, rank: Numbers, ordered: bool) -> int:
     """How many pictures there are before the first that decodes."""
     if ordered and first.pts is not None and 0 <= first.pts < len(rank):
         return max(int(rank[first.pts]), 0)
@@ -284,7 +287,7 @@ def _spread(hurt: NDArray[np.bool_], number: int, keys: NDArray[np.bool_], rank:
         hurt[near] |= (rank[near] < rank[key]) & (rank[near] >= 0)
 
 
-def pictures(scan: Scan, *, stop: int | None = None, threads: int = 1) -> Iterator[tuple[int, Any]]:
+def pictures(scan: Scan, *, stop: int | None = None, threads: int = 1) -> Iterator[tuple[int, av.VideoFrame]]:
     """Frame numbers and decoded pictures as they are shown, an empty slot's being the one before it.
 
     What is damaged, or predicted from what is, is left out: its numbers do not come.

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,7 @@ from tinylib import figures
 from tinylib.datasets.sampling import evenly
 from tinylib.datasets.statistics import side, size_bin
 from tinylib.errors import DataError, UsageError
+from tinylib.files import Json
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -62,7 +63,7 @@ def _asset(name: str) -> str:
     return Path(__file__).with_name(name).read_text(encoding="utf-8")
 
 
-def sprite(clip: Frames, *, smooth: bool = False) -> dict[str, Any]:
+def sprite(clip: Frames, *, smooth: bool = False) -> Json:
     """All frames of a clip in one picture: lossless up to 64 pixels a side, WebP at quality 85 above."""
     from PIL import Image
 
@@ -107,7 +108,7 @@ def _select(label: str, options: Iterable[str], attribute: str, *, everything: b
     return f"<label>{html.escape(label)} <select {attribute}>{first}{names}</select></label>"
 
 
-def _markup(view: dict[str, Any], before: str, panes: str, after: str) -> str:
+def _markup(view: Json, before: str, panes: str, after: str) -> str:
     data = html.escape(json.dumps(view, separators=(",", ":")), quote=True)
     grid = " tl-grid" if "filters" in view else ""
     return f'<div class="tl-view" data-view="{data}">{before}<div class="tl-panes{grid}">{panes}</div>{after}</div>'
@@ -145,7 +146,7 @@ def player(
     return Viewer(_markup(view, "", panes, _bar(frames)), lambda: figures.side_by_side(shown))
 
 
-def heat(maps: NDArray[Any], *, low: float | None = None, high: float | None = None) -> Frames:
+def heat(maps: NDArray[np.generic], *, low: float | None = None, high: float | None = None) -> Frames:
     """(T, H, W) numbers as (T, H, W, 3) uint8 colours of `inferno`, from `low` to `high` (default: their range)."""
     from matplotlib import colormaps
 
@@ -155,7 +156,7 @@ def heat(maps: NDArray[Any], *, low: float | None = None, high: float | None = N
     return np.asarray(colormaps["inferno"]((values - low) / max(high - low, 1e-12), bytes=True))[..., :3]
 
 
-Maps = Mapping[str, Mapping[str, NDArray[Any]]]  # network -> layer -> (t, h, w)
+Maps = Mapping[str, Mapping[str, NDArray[np.generic]]]  # network -> layer -> (t, h, w)
 
 
 def attention_viewer(
@@ -176,10 +177,10 @@ def attention_viewer(
     beside: a network (a teacher) whose overlay stays beside that of the chosen one. names: captions of both videos.
     """
     several = isinstance(clip, Mapping)
-    clips: dict[str, Any] = dict(clip) if isinstance(clip, Mapping) else {"": clip}
-    found: dict[str, Any] = dict(maps) if several else {"": maps}
-    above: dict[str, Any] = dict(restored) if isinstance(restored, Mapping) else {"": restored}
-    if not clips or (several and (set(found) != set(clips) or (restored is not None and set(above) != set(clips)))):
+    clips: Json = dict(clip) if isinstance(clip, Mapping) else {"": clip}
+    overlays: Json = dict(maps) if several else {"": maps}
+    above: Json = dict(restored) if isinstance(restored, Mapping) else {"": restored}
+    if not clips or (several and (set(overlays) != set(clips) or (restored is not None and set(above) != set(clips)))):
         raise UsageError(f"attention_viewer: maps and restored must be of the same clips, {', '.join(clips) or 'none'}")
     base: dict[str, Frames] = {}
     hot: dict[str, Frames] = {}
@@ -188,8 +189,10 @@ def attention_viewer(
         base[f"{start}{names[0]}"] = _clip(clips[key], "clip")
         if restored is not None:
             base[f"{start}{names[1]}"] = _clip(above[key], "restored")
-        hot |= {f"{start}{net}/{layer}": heat(array) for net, of in found[key].items() for layer, array in of.items()}
-    networks, layers = _choices(list(found.values()))
+        hot |= {
+            f"{start}{net}/{layer}": heat(array) for net, of in overlays[key].items() for layer, array in of.items()
+        }
+    networks, layers = _choices(list(overlays.values()))
     if beside and beside not in networks:
         raise UsageError(f"attention_viewer: no network {beside!r}; there are {', '.join(networks)}")
     at, shown = "{0}/" if several else "", names[: 1 if restored is None else 2]
@@ -222,12 +225,12 @@ def attention_viewer(
     )
 
 
-def _choices(found: Sequence[Maps]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _choices(by_clip: Sequence[Maps]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Networks and layers, the same for every clip and network, or a UsageError."""
-    networks = {tuple(of) for of in found}
-    layers = {tuple(layer) for of in found for layer in of.values()}
+    networks = {tuple(of) for of in by_clip}
+    layers = {tuple(layer) for of in by_clip for layer in of.values()}
     if len(networks) != 1 or len(layers) != 1 or () in networks | layers:
-        listed = [{network: list(of) for network, of in maps.items()} for maps in found]
+        listed = [{network: list(of) for network, of in maps.items()} for maps in by_clip]
         raise UsageError(f"attention_viewer: every clip and network needs the same layers, got {listed}")
     return networks.pop(), layers.pop()
 
@@ -261,9 +264,9 @@ def browser(
     view = {"fps": 8, "frames": length, "sprites": sprites, "panes": panes, "page": page, "filters": True}
     values = {name: _values(panes, name) for name in ("class", "size", "domain")}
     selects = "".join(
-        _select(name, found, f'data-filter="{name}"', everything=True)
-        for name, found in values.items()
-        if len(found) > 1
+        _select(name, choices, f'data-filter="{name}"', everything=True)
+        for name, choices in values.items()
+        if len(choices) > 1
     )
     before = f'<div class="tl-bar">{selects}<span class="tl-count" data-part="count" role="status"></span></div>'
     after = _bar(length).removesuffix("</div>") + (
@@ -297,19 +300,19 @@ def _caption(clip: Clip) -> str:
     return " · ".join(part for part in (clip.clip_id, ", ".join(clip.labels or ()), size, length) if part)
 
 
-def _tags(clip: Clip) -> dict[str, Any]:
+def _tags(clip: Clip) -> Json:
     size = size_bin(side(clip))
     return {"class": list(clip.labels or ()), "size": size, "domain": clip.domain or "unknown"}
 
 
-def _values(panes: list[dict[str, Any]], name: str) -> list[str]:
-    found = {value for pane in panes for value in np.atleast_1d(pane["tags"][name]).tolist()}
+def _values(panes: list[Json], name: str) -> list[str]:
+    tags = {value for pane in panes for value in np.atleast_1d(pane["tags"][name]).tolist()}
 
     def order(value: str) -> tuple[int, str]:  # '20-40' before '100-128'
         first = value.split("-")[0]
         return (int(first), "") if first.isdigit() else (10**9, value)
 
-    return sorted(found, key=order)
+    return sorted(tags, key=order)
 
 
 def read_log(path: str | Path) -> list[dict[str, float]]:
@@ -346,7 +349,7 @@ def training_monitor(path: str | Path, *, x: str = "epoch", show: Sequence[str] 
     return Viewer(markup, lambda: figures.learning_curves({Path(path).parent.name: rows}, columns=ticked, x=x))
 
 
-def live_monitor(path: str | Path, *, every: float = 2.0, show: Sequence[str] = ("loss",)) -> Any:
+def live_monitor(path: str | Path, *, every: float = 2.0, show: Sequence[str] = ("loss",)) -> object:
     """An ipywidgets picture of a run's curves that renews itself while the kernel trains (JupyterLab only).
 
     It ends when the picture is closed, when the run has delivered its network, when another monitor of the same log

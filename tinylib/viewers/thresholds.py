@@ -31,16 +31,16 @@ def threshold_explorer(
     the button of that name, one a class; the other button is 0.5, where the page starts without them. counts: training
     clips, shown beside the names. A score must exceed its threshold; nothing else is done to the decisions.
     """
-    found, truth = np.asarray(scores, dtype="<f4"), np.asarray(targets) > 0.5
-    if found.ndim != 2 or found.shape != truth.shape or found.shape[1] != len(classes):
+    table, truth = np.asarray(scores, dtype="<f4"), np.asarray(targets) > 0.5
+    if table.ndim != 2 or table.shape != truth.shape or table.shape[1] != len(classes):
         raise DataError(
-            f"scores {found.shape}, targets {truth.shape} and {len(classes)} classes do not belong together"
+            f"scores {table.shape}, targets {truth.shape} and {len(classes)} classes do not belong together"
         )
     presets = [("fitted", fitted)] if fitted is not None else []
     named = {name: _thresholds(values, len(classes), name) for name, values in [*presets, ("0.5", 0.5)]}
     view = {
         "classes": list(classes),
-        "scores": base64.b64encode(np.ascontiguousarray(found).tobytes()).decode(),
+        "scores": base64.b64encode(np.ascontiguousarray(table).tobytes()).decode(),
         "truth": base64.b64encode(np.ascontiguousarray(truth, dtype=np.uint8).tobytes()).decode(),
         "presets": [{"name": name, "values": values} for name, values in named.items()],
     }
@@ -68,7 +68,7 @@ def threshold_explorer(
     )
     return Viewer(
         markup,
-        lambda: figures.threshold_curves(found, truth, classes, dict(named)),
+        lambda: figures.threshold_curves(table, truth, classes, dict(named)),
         script="thresholds.js",
     )
 

@@ -32,9 +32,9 @@ def objective(student=None, **options):
 
 
 def test_the_loss_is_the_weighted_sum_of_its_parts(batch):
-    found = objective(weights=(0.5, 0.2, 0.3)).losses(batch, at(0))
-    total = 0.5 * found["action"] + 0.2 * found["spatial"] + 0.3 * found["temporal"]
-    torch.testing.assert_close(found["loss"], total)
+    losses = objective(weights=(0.5, 0.2, 0.3)).losses(batch, at(0))
+    total = 0.5 * losses["action"] + 0.2 * losses["spatial"] + 0.3 * losses["temporal"]
+    torch.testing.assert_close(losses["loss"], total)
 
 
 def test_a_student_equal_to_its_teacher_and_seeing_the_same_has_nothing_to_learn(batch):
@@ -42,9 +42,9 @@ def test_a_student_equal_to_its_teacher_and_seeing_the_same_has_nothing_to_learn
     student = network().eval()
     student.load_state_dict(teacher.state_dict())
     batch["video"] = batch["high"]
-    found = AttentionTransfer(student, teacher).eval().losses(batch, at(0))
-    assert found["spatial"].item() == pytest.approx(0, abs=1e-10)
-    assert found["temporal"].item() == pytest.approx(0, abs=1e-10)
+    losses = AttentionTransfer(student, teacher).eval().losses(batch, at(0))
+    assert losses["spatial"].item() == pytest.approx(0, abs=1e-10)
+    assert losses["temporal"].item() == pytest.approx(0, abs=1e-10)
 
 
 def test_only_the_student_learns(batch):
@@ -76,19 +76,19 @@ def test_rolling_weights_follow_the_schedule_epoch_by_epoch():
 def test_block_weights_choose_the_blocks(batch):
     one = [objective(block_weights=tuple(float(i == k) for i in range(4))).losses(batch, at(0)) for k in range(4)]
     even = objective().losses(batch, at(0))
-    torch.testing.assert_close(even["spatial"], sum(found["spatial"] for found in one) / 4)
+    torch.testing.assert_close(even["spatial"], sum(each["spatial"] for each in one) / 4)
 
 
 def test_native_size_students_are_compared_with_area_averaged_maps(batch):
-    found = objective(network(stem="low")).losses(batch, at(0))
-    assert torch.isfinite(found["spatial"])
-    assert found["spatial"] > 0
+    losses = objective(network(stem="low")).losses(batch, at(0))
+    assert torch.isfinite(losses["spatial"])
+    assert losses["spatial"] > 0
 
 
 def test_without_supervision_labels_are_not_needed(batch):
     del batch["label"]
-    found = objective(supervised=False).losses(batch, at(0))
-    assert set(found) == {"loss", "spatial", "temporal"}
+    losses = objective(supervised=False).losses(batch, at(0))
+    assert set(losses) == {"loss", "spatial", "temporal"}
 
 
 def test_an_unsure_teacher_weighs_nothing(batch):

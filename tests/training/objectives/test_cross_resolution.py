@@ -35,9 +35,9 @@ def batch(multi=True):
 
 def test_without_a_teacher_it_is_the_loss_alone():
     student, given = Mean(), batch()
-    found = CrossResolution(student, loss=F.binary_cross_entropy_with_logits).losses(given, AT)
+    losses = CrossResolution(student, loss=F.binary_cross_entropy_with_logits).losses(given, AT)
     wanted = F.binary_cross_entropy_with_logits(student(given["video"]), given["label"])
-    torch.testing.assert_close(found["loss"], wanted)
+    torch.testing.assert_close(losses["loss"], wanted)
 
 
 @pytest.mark.parametrize("multi", [True, False])
@@ -45,11 +45,11 @@ def test_labels_and_teacher_are_weighed_and_the_teacher_learns_nothing(multi):
     student, teacher, given = Mean(), Mean(), batch(multi)
     loss = F.binary_cross_entropy_with_logits if multi else F.cross_entropy
     objective = CrossResolution(student, teacher, loss=loss, alpha=0.25).train()
-    found = objective.losses(given, AT)
+    losses = objective.losses(given, AT)
     taught, logits = teacher(given["high"]), student(given["video"])
     distance = (confidence(taught, given["label"]) * distances(logits, taught, given["label"])).mean()
-    torch.testing.assert_close(found["loss"], 0.25 * loss(logits, given["label"]) + 0.75 * distance)
-    found["loss"].backward()
+    torch.testing.assert_close(losses["loss"], 0.25 * loss(logits, given["label"]) + 0.75 * distance)
+    losses["loss"].backward()
     assert all(p.grad is None for p in teacher.parameters())
     assert all(p.grad is not None for p in student.parameters())
     assert not teacher.training

@@ -33,10 +33,10 @@ def batch():
 
 def test_equation_one(batch):
     student, teacher = Constant([0.0, 0.0]), Constant([math.log(9), -math.log(3)])  # scores .5 .5; .9 .25
-    found = Distillation(student, teacher, alpha=0.7).losses(batch, START)
-    assert found["action"].item() == pytest.approx(math.log(2))
-    assert found["distance"].item() == pytest.approx((0.4**2 + 0.25**2) / 2)
-    assert found["loss"].item() == pytest.approx(0.7 * math.log(2) + 0.3 * (0.4**2 + 0.25**2) / 2)
+    losses = Distillation(student, teacher, alpha=0.7).losses(batch, START)
+    assert losses["action"].item() == pytest.approx(math.log(2))
+    assert losses["distance"].item() == pytest.approx((0.4**2 + 0.25**2) / 2)
+    assert losses["loss"].item() == pytest.approx(0.7 * math.log(2) + 0.3 * (0.4**2 + 0.25**2) / 2)
 
 
 def test_the_teacher_is_a_constant_in_eval_mode(batch):

@@ -43,9 +43,9 @@ def batch():
 
 def test_stages_take_their_shares_and_fade_by_iteration():
     schedule = StageSchedule(shares=(0.2, 0.2, 0.6))
-    found = [schedule.at(at(*when)) for when in ((0, 0), (1, 99), (2, 0), (2, 50), (3, 99), (4, 0), (5, 0), (9, 99))]
-    assert [stage for stage, _ in found] == [1, 1, 2, 2, 2, 3, 3, 3]
-    assert [alpha for _, alpha in found] == pytest.approx([1, 1, 0, 0.25, 0.995, 0, 0.5, 1])
+    stages = [schedule.at(at(*when)) for when in ((0, 0), (1, 99), (2, 0), (2, 50), (3, 99), (4, 0), (5, 0), (9, 99))]
+    assert [stage for stage, _ in stages] == [1, 1, 2, 2, 2, 3, 3, 3]
+    assert [alpha for _, alpha in stages] == pytest.approx([1, 1, 0, 0.25, 0.995, 0, 0.5, 1])
 
 
 def test_stages_fade_by_epoch_as_released():
@@ -91,9 +91,9 @@ def test_the_network_grows_with_the_run(batch):
 def test_a_perfect_reconstruction_costs_nothing(batch):
     objective = SuperResolve(DVSR(scale=2, channels=4, growth=2, blocks=1, spectral=False))
     objective.model.signed = lambda small: batch["video"] * 2 - 1
-    found = objective.losses(batch, START)
-    assert found["loss"] == 0
-    assert found["psnr"] == pytest.approx(120)
+    losses = objective.losses(batch, START)
+    assert losses["loss"] == 0
+    assert losses["psnr"] == pytest.approx(120)
 
 
 def gradients(module):
@@ -104,14 +104,14 @@ def test_joint_training_alternates_and_keeps_each_turn_to_its_own_network(batch)
     generator, classifier = DVSR(scale=4, channels=4, growth=2, blocks=1, spectral=False), Classifier()
     objective = SuperResolveAndClassify(generator, classifier)
     turns = objective.turns(batch, START)
-    name, found = next(turns)
-    found["loss"].backward()
+    name, losses = next(turns)
+    losses["loss"].backward()
     assert name == "classifier"
     assert all(gradients(classifier))
     assert not any(gradients(generator))
     objective.zero_grad(set_to_none=True)
-    name, found = next(turns)
-    found["loss"].backward()
+    name, losses = next(turns)
+    losses["loss"].backward()
     assert name == "generator"
     assert all(gradients(generator))
     assert not any(gradients(classifier))
@@ -127,10 +127,10 @@ def test_foreground_turns(batch, label):
     assert all(gradients(classifier))
     assert not any(gradients(generator))
     objective.zero_grad(set_to_none=True)
-    name, found = next(turns)
-    parts = found["reconstruction"] + 0.5 * found["action"] + 5e-4 * found["area"]
-    torch.testing.assert_close(found["loss"], parts)
-    found["loss"].backward()
+    name, losses = next(turns)
+    parts = losses["reconstruction"] + 0.5 * losses["action"] + 5e-4 * losses["area"]
+    torch.testing.assert_close(losses["loss"], parts)
+    losses["loss"].backward()
     assert name == "generator"
     assert all(gradients(objective.attention))
     assert not any(gradients(classifier))

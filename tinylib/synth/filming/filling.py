@@ -231,9 +231,9 @@ def drawn(before, points, ends, colours, shadow_points, shadow_ends, shaded, tab
         first = 0
         for i in range(len(until)):
             if until[i] > first:
-                own = corners[first : until[i]]
-                fill_convex(canvas, own, 1 if part == 0 else i + 2)
-                _spans(own, zoom, left, right)
+                outline = corners[first : until[i]]
+                fill_convex(canvas, outline, 1 if part == 0 else i + 2)
+                _spans(outline, zoom, left, right)
             first = until[i]
     return _shrunk(before, canvas, colours, table, shaded, zoom, left, right)
 

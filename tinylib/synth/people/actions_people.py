@@ -235,15 +235,15 @@ def use_tool(p: Player, *, swinging: bool = True) -> None:
     sign = 1.0 if side == LEFT else -1.0
     model = props.blower(rng) if one_hand else props.pole(rng)
     tilt = rng.uniform(0.55, 0.75) if swinging else rng.uniform(-0.1, 0.3)
-    own = p.motion.yaw + sweep
-    axis = heading(own) * np.cos(tilt) - np.array([0.0, 0.0, np.sin(tilt)])
+    yaw = p.motion.yaw + sweep
+    axis = heading(yaw) * np.cos(tilt) - np.array([0.0, 0.0, np.sin(tilt)])
     height = (1.02 if not one_hand else 0.88) * p.scale
     spot = np.concatenate([p.motion.xy, np.full((p.n, 1), height)], axis=1)
-    grip = spot + heading(own) * (0.3 * p.scale) + leftward(p.motion.yaw) * (sign * (0.22 if one_hand else 0.08))
+    grip = spot + heading(yaw) * (0.3 * p.scale) + leftward(p.motion.yaw) * (sign * (0.22 if one_hand else 0.08))
     p.motion.lean = np.full(p.n, 0.14 if swinging else 0.03)
     if one_hand:
         p.reach(side, grip, frame="world")
-        p.held.append(lambda person: model.pose(person.hand(side), rotation(own, tilt)))
+        p.held.append(lambda person: model.pose(person.hand(side), rotation(yaw, tilt)))
         return
     p.reach(1 - side, grip + axis * 0.22, frame="world")
     p.reach(side, grip - axis * 0.22, frame="world")

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from tinylib.datasets.loading import Batch
 from tinylib.errors import UsageError
 from tinylib.models.attention_maps import match
 from tinylib.models.segments import BLOCKS, SegmentNetwork
 from tinylib.progress import Progress
 from tinylib.training import losses
 from tinylib.training.objectives.super_resolve import action_loss
+from tinylib.training.optimise import ParameterGroup
 
 FULLY_CONNECTED = ("fc1", "fc2")
 Confidence = Literal["none", "label", "entropy"]
@@ -86,7 +88,7 @@ class AttentionTransfer(nn.Module):
         layers = self.layer_weights if self.layer_weights is not None else roll(losses.TAT_ROLL)
         return blocks, layers
 
-    def losses(self, batch: dict[str, Any], progress: Progress) -> dict[str, Tensor]:
+    def losses(self, batch: Batch, progress: Progress) -> dict[str, Tensor]:
         with torch.no_grad():
             taught = self.teacher.features(batch["high"])
             trust = self._trust(taught["pooled"], batch)
@@ -115,7 +117,7 @@ class AttentionTransfer(nn.Module):
         each = losses.attention_transfer(mine.flatten(0, 1), given.flatten(0, 1), self.reduce)  # Eq. 2
         return each.unflatten(0, mine.shape[:2]).mean(1)
 
-    def _trust(self, pooled: Tensor, batch: dict[str, Any]) -> Tensor:
+    def _trust(self, pooled: Tensor, batch: Batch) -> Tensor:
         """(B,) weights of the clips' transfer losses."""
         if self.confidence == "none":
             return pooled.new_ones(len(pooled))
@@ -125,7 +127,7 @@ class AttentionTransfer(nn.Module):
         entropy = -(probability * probability.clamp(min=1e-12).log()).sum(1)
         return 1 - entropy / torch.tensor(float(probability.shape[1])).log()
 
-    def parameter_groups(self) -> list[dict[str, Any]]:
+    def parameter_groups(self) -> list[ParameterGroup]:
         return [{"params": [p for p in self.model.parameters() if p.requires_grad]}]
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from tinylib.datasets.loading import Batch
 from tinylib.errors import UsageError
 from tinylib.progress import Progress
+from tinylib.training.optimise import ParameterGroup
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 LOSSES: dict[str, Loss] = {"bce": F.binary_cross_entropy_with_logits, "cross_entropy": F.cross_entropy}
@@ -30,12 +31,12 @@ class Classify(nn.Module):
         self.model = model
         self.loss = LOSSES[loss] if isinstance(loss, str) else loss
 
-    def losses(self, batch: dict[str, Any], progress: Progress) -> dict[str, Tensor]:
+    def losses(self, batch: Batch, progress: Progress) -> dict[str, Tensor]:
         logits, label = self.model(batch["video"]).float(), batch["label"]
         check_labels(logits, label, several=self.loss is F.binary_cross_entropy_with_logits)
         return {"loss": self.loss(logits, label)}  # Eq. 4 (TinyVIRAT)
 
-    def parameter_groups(self) -> list[dict[str, Any]]:
+    def parameter_groups(self) -> list[ParameterGroup]:
         return [{"params": [parameter for parameter in self.model.parameters() if parameter.requires_grad]}]
 
 

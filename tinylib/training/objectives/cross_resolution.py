@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Self
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tinylib.datasets.degrade import area_batch, bilinear_batch
+from tinylib.datasets.loading import Batch
 from tinylib.errors import UsageError
 from tinylib.progress import Progress
 from tinylib.training.objectives.classify import Loss
+from tinylib.training.optimise import ParameterGroup
 
 
 class CrossResolution(nn.Module):
@@ -48,7 +50,7 @@ class CrossResolution(nn.Module):
             self.teacher.eval()
         return self
 
-    def losses(self, batch: dict[str, Any], progress: Progress) -> dict[str, Tensor]:
+    def losses(self, batch: Batch, progress: Progress) -> dict[str, Tensor]:
         video = batch["video"]
         if len(self.factors) > 1:
             video = coarser(video, self.factors[int(torch.randint(len(self.factors), ()))])
@@ -68,7 +70,7 @@ class CrossResolution(nn.Module):
             "trust": weight.mean(),
         }
 
-    def parameter_groups(self) -> list[dict[str, Any]]:
+    def parameter_groups(self) -> list[ParameterGroup]:
         return [{"params": [parameter for parameter in self.model.parameters() if parameter.requires_grad]}]
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Self
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tinylib.datasets.loading import Batch
 from tinylib.errors import UsageError
 from tinylib.progress import Progress
 from tinylib.training import losses
+from tinylib.training.optimise import ParameterGroup
 
 
 class Distillation(nn.Module):
@@ -41,7 +43,7 @@ class Distillation(nn.Module):
         self.teacher.eval()
         return self
 
-    def losses(self, batch: dict[str, Any], progress: Progress) -> dict[str, Tensor]:
+    def losses(self, batch: Batch, progress: Progress) -> dict[str, Tensor]:
         with torch.no_grad():
             taught = self.teacher(batch["high"]).float()
         logits = self.model(batch["video"]).float()
@@ -49,5 +51,5 @@ class Distillation(nn.Module):
         total = self.alpha * action + (1 - self.alpha) * distance  # Eq. 1 (winner)
         return {"loss": total, "action": action, "distance": distance}
 
-    def parameter_groups(self) -> list[dict[str, Any]]:
+    def parameter_groups(self) -> list[ParameterGroup]:
         return [{"params": [parameter for parameter in self.model.parameters() if parameter.requires_grad]}]

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from torch import Tensor, nn
 
+from tinylib.datasets.loading import Batch
 from tinylib.models.dvsr import ProgressiveDVSR
 from tinylib.models.foreground import ForegroundAttention
 from tinylib.progress import Progress
 from tinylib.training import losses
 from tinylib.training.objectives.super_resolve import action_loss, batch_psnr, frozen, pair_of
+from tinylib.training.optimise import ParameterGroup
 
 
 class Foreground(nn.Module):
@@ -55,7 +56,7 @@ class Foreground(nn.Module):
         plain, features = self.generator.encode(signed)
         return self.generator.decode(signed, features), self.attention(plain)
 
-    def turns(self, batch: dict[str, Any], progress: Progress) -> Iterator[tuple[str, dict[str, Tensor]]]:
+    def turns(self, batch: Batch, progress: Progress) -> Iterator[tuple[str, dict[str, Tensor]]]:
         low, video = pair_of(batch, self.generator.scale)
         label = batch["label"]
         image, attention = self._see(low)
@@ -78,14 +79,14 @@ class Foreground(nn.Module):
             },
         )
 
-    def losses(self, batch: dict[str, Any], progress: Progress) -> dict[str, Tensor]:
+    def losses(self, batch: Batch, progress: Progress) -> dict[str, Tensor]:
         """The generator's turn alone, for logging on held-out clips."""
         *_, (_, last) = self.turns(batch, progress)
         return last
 
-    def parameter_groups(self) -> list[dict[str, Any]]:
-        made = [*self.generator.parameters(), *self.attention.parameters()]
+    def parameter_groups(self) -> list[ParameterGroup]:
+        generating = [*self.generator.parameters(), *self.attention.parameters()]
         return [
             {"params": [p for p in self.classifier.parameters() if p.requires_grad], "turn": "classifier"},
-            {"params": made, "turn": "generator", "weight_decay": self.weight_decay},
+            {"params": generating, "turn": "generator", "weight_decay": self.weight_decay},
         ]

@@ -10,10 +10,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tinylib.datasets.degrade import bicubic_batch
+from tinylib.datasets.loading import Batch
 from tinylib.errors import UsageError
 from tinylib.models.dvsr import DVSR, ProgressiveDVSR
 from tinylib.progress import Progress
 from tinylib.training import losses
+from tinylib.training.optimise import ParameterGroup
 
 SHARES = {8: (0.2, 0.2, 0.6), 4: (0.2, 0.8), 2: (1.0,)}  # of the run's iterations, a stage each
 
@@ -26,7 +28,7 @@ def low_resolution(video: Tensor, scale: int) -> Tensor:
     return bicubic_batch(video, (height // scale, width // scale))
 
 
-def pair_of(batch: dict[str, Any], scale: int) -> tuple[Tensor, Tensor]:
+def pair_of(batch: Batch, scale: int) -> tuple[Tensor, Tensor]:
     """What a generator sees and what it should put out: the batch's own pair ("video", "high"), or a reduction."""
     if "high" in batch:
         return batch["video"], batch["high"]
@@ -98,14 +100,14 @@ class SuperResolve(nn.Module):
         if self.schedule is not None and isinstance(self.model, ProgressiveDVSR):
             self.model.grow(*self.schedule.at(progress))
 
-    def losses(self, batch: dict[str, Any], progress: Progress) -> dict[str, Tensor]:
+    def losses(self, batch: Batch, progress: Progress) -> dict[str, Tensor]:
         self._grow(progress)
         low, video = pair_of(batch, self.model.scale)
         image = self.model.signed(low * 2 - 1)
         loss = losses.reconstruction(image, stage_target(video, self.model) * 2 - 1)
         return {"loss": loss, "psnr": batch_psnr(image, stage_target(video, self.model))}
 
-    def parameter_groups(self) -> list[dict[str, Any]]:
+    def parameter_groups(self) -> list[ParameterGroup]:
         return [{"params": list(self.model.parameters())}]
 
 
@@ -139,7 +141,7 @@ class SuperResolveAndClassify(nn.Module):
     def model(self) -> nn.Module:
         return self.generator
 
-    def turns(self, batch: dict[str, Any], progress: Progress) -> Iterator[tuple[str, dict[str, Tensor]]]:
+    def turns(self, batch: Batch, progress: Progress) -> Iterator[tuple[str, dict[str, Tensor]]]:
         video, label = batch["video"], batch["label"]
         image = self.generator.signed(low_resolution(video, self.generator.scale) * 2 - 1)
         yield "classifier", {"loss": action_loss(self.classifier((image.detach() + 1) / 2), label)}
@@ -151,12 +153,12 @@ class SuperResolveAndClassify(nn.Module):
         total = self.reconstruction_weight * rebuilt + self.action_weight * action
         return {"loss": total, "reconstruction": rebuilt, "action": action, "psnr": batch_psnr(image, video)}
 
-    def losses(self, batch: dict[str, Any], progress: Progress) -> dict[str, Tensor]:
+    def losses(self, batch: Batch, progress: Progress) -> dict[str, Tensor]:
         """The generator's turn alone, for logging on held-out clips."""
         *_, (_, last) = self.turns(batch, progress)
         return last
 
-    def parameter_groups(self) -> list[dict[str, Any]]:
+    def parameter_groups(self) -> list[ParameterGroup]:
         return [
             {"params": [p for p in self.classifier.parameters() if p.requires_grad], "turn": "classifier"},
             {"params": list(self.generator.parameters()), "turn": "generator"},
