@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 PROFILE ?= demo
+TESTERS ?= 2
 BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 LOCKED = $(PIP) --no-deps --require-hashes
@@ -63,7 +64,7 @@ check: $(VENV)/.installed-dev
 	$(BIN)/mypy
 
 test: check
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TESTERS) --dist worksteal
 
 quick: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

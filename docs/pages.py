@@ -13,6 +13,7 @@ from mkdocs.structure.files import File, Files
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "CITATION.cff", "data/README.md", "reports/README.md")
 FOLDERS = ("reports/studies", "tinylib/weights")
+REPORT = "reports/demo"
 SHIM = re.compile(r'https://[^"]+/iframe-worker/shim')  # what the theme's plugin `offline` writes
 SOURCE = re.compile(r"\]\(((?:\.\./)*)tinylib/(\w+)/[\w/]+\.py\)")
 SHOWN = (".md", ".png", ".svg", ".pdf", ".csv", ".jsonl")
@@ -134,3 +135,7 @@ def on_post_build(config: MkDocsConfig) -> None:
         text = file.read_text(encoding="utf-8")
         near = "../" * len(file.relative_to(site).parent.parts) + "iframe-worker.js"
         file.write_text(SHIM.sub(near, text), encoding="utf-8")
+    for page in (ROOT / REPORT).glob("*.html"):  # whole pages already, not the theme's; notebooks have pages here
+        (site / REPORT).mkdir(parents=True, exist_ok=True)
+        text = re.sub(r'(href="[^"]*notebooks/\w+)\.ipynb"', r'\1.html"', page.read_text(encoding="utf-8"))
+        (site / REPORT / page.name).write_text(text, encoding="utf-8")

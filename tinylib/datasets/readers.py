@@ -87,7 +87,7 @@ def read_ucf101(
         if (name := text.split()[1]) in names:
             raise AnnotationError(folder / "classInd.txt", line, f"{name!r} is there twice")
         names.append(name)
-    return _listed_index("ucf101", Path(root), split, names, listed, strict)
+    return _listed_index("ucf101", Path(root), folder, split, names, listed, strict)
 
 
 def read_hmdb51(
@@ -112,7 +112,7 @@ def read_hmdb51(
             source = re.fullmatch(rf"(.+)_{re.escape(name)}{_HMDB_TAIL}", match[1])
             part = ("", "train", "test")[int(match[2])]
             listed.append((part, name, match[1], source[1] if source else match[1]))
-    return _listed_index("hmdb51", Path(root), split, names, listed, strict)
+    return _listed_index("hmdb51", Path(root), folder, split, names, listed, strict)
 
 
 def _fold(data: str, fold: int, split: str) -> None:
@@ -142,7 +142,13 @@ def _lines(file: Path) -> list[tuple[int, str]]:
 
 
 def _listed_index(
-    name: str, root: Path, split: str, names: list[str], listed: list[tuple[str, str, str, str]], strict: bool
+    name: str,
+    root: Path,
+    lists: Path,
+    split: str,
+    names: list[str],
+    listed: list[tuple[str, str, str, str]],
+    strict: bool,
 ) -> Index:
     """Clips of official lists of (split, class, file stem, source) that are there, and what is not."""
     files: dict[str, str] = {}
@@ -152,8 +158,8 @@ def _listed_index(
             raise DataError(f"{root}: {files[stem]} and {path} are the same clip twice")
         files[stem] = path
     if unlisted := {label for _, label, _, _ in listed} - set(names):
-        raise DataError(f"{name}: {min(unlisted)!r} is listed but not among the classes")
-    rows, twice = _once(name, listed)
+        raise DataError(f"{lists}: {min(unlisted)!r} is listed but not among the classes")
+    rows, twice = _once(lists, listed)
     present = {row[1] for row in rows if row[2] in files}  # in any split, so that all agree
     classes = tuple(label for label in names if label in present)
     rows_here = [row for row in rows if row[0] == split and row[1] in present]
@@ -174,7 +180,7 @@ def _listed_index(
     return Index(name, split, root, classes, False, tuple(clips), (*gaps, *notes))
 
 
-def _once(name: str, listed: list[tuple[str, str, str, str]]) -> tuple[list[tuple[str, str, str, str]], list[str]]:
+def _once(lists: Path, listed: list[tuple[str, str, str, str]]) -> tuple[list[tuple[str, str, str, str]], list[str]]:
     """The rows without repetitions, and the clips that were repeated; DataError where two rows contradict each other.
 
     HMDB-51 lists a clip that a fold leaves out under no split.
@@ -187,7 +193,7 @@ def _once(name: str, listed: list[tuple[str, str, str, str]]) -> tuple[list[tupl
             continue
         if before[:2] != row[:2]:
             one, other = (f"{part or 'no split'} as {label}" for part, label, _, _ in (before, row))
-            raise DataError(f"{name}: {row[2]} is listed in {one} and in {other}")
+            raise DataError(f"{lists}: {row[2]} is listed in {one} and in {other}")
         twice.append(row[2])
     return list(rows.values()), twice
 
